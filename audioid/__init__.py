@@ -1,0 +1,1 @@
+"""Which picture of sound, Fourier or wavelet, lets a neural network tell recordings apart."""
