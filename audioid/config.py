@@ -1,0 +1,257 @@
+"""From a command line to checked settings: a typo or a bad value fails here, before any work is done.
+
+`conf/*.yaml` holds the values, `audioid.schema` what they may be. Nothing heavy is imported.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, make_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from audioid.errors import AudioidError
+from audioid.schema import OPTIONS, Settings
+
+CONF = Path(__file__).parent.parent / "conf"
+PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+
+
+def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
+    """The settings that `overrides` (such as `transform=cwt`) make of `conf/`.
+
+    Raises:
+        AudioidError: an override names an unknown key or option, or gives a value that is not allowed.
+    """
+    parsed = _parsed([_quote_path(text) for text in overrides])
+    _check_names(parsed)
+    return _compose([cast(str, override.input_line) for override in parsed], config_name)
+
+
+def check_command_line(arguments: Sequence[str], config_name: str = "config") -> list[str]:
+    """The arguments to hand to Hydra: checked, paths quoted, and `resume=DIR` replaced by that run's own choices.
+
+    Every value of a sweep is composed and checked once here, so that none of its runs ends on a typo.
+
+    Raises:
+        AudioidError: as `compose`; several values for one key without `-m`; nothing to resume.
+    """
+    known, unknown = get_args_parser().parse_known_args(list(arguments))
+    if unknown:
+        raise AudioidError(f"{unknown[0]}: no such option; see --help")
+    if known.help or known.hydra_help or known.info is not None or known.shell_completion:
+        return list(arguments)
+    flags = [text for text in arguments if text not in known.overrides]
+    overrides = _parsed([_quote_path(text) for text in known.overrides])
+    resumed = [override for override in overrides if override.key_or_group == "resume" and override.value()]
+    if resumed:
+        others = [cast(str, override.input_line) for override in overrides if override not in resumed]
+        more_flags, texts = _resumed(Path(str(resumed[0].value())).expanduser(), others)
+        flags, overrides = [*flags, *more_flags], _parsed(texts)
+    _check_names(overrides)
+    alternatives = [_alternatives(override) for override in overrides]
+    for override, texts in zip(overrides, alternatives, strict=True):
+        if len(texts) > 1 and not (known.multirun or "--multirun" in flags):
+            raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
+    first = [texts[0] for texts in alternatives]
+    _compose(first, config_name)
+    for place, texts in enumerate(alternatives):
+        for text in texts[1:]:
+            _compose([*first[:place], text, *first[place + 1 :]], config_name)
+    return [*flags, *(cast(str, override.input_line) for override in overrides)]
+
+
+def validate(config: DictConfig) -> Settings:
+    """Typed settings from a composed configuration.
+
+    Raises:
+        AudioidError: a key is unknown or missing, or its value is of a wrong type or out of range.
+    """
+    groups: dict[str, Any] = {}
+    try:
+        values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    except OmegaConfBaseException as error:
+        raise AudioidError(f"{error.full_key}: {_first_line(error)}; give it a value") from error
+    for key, kind in Settings.__annotations__.items():
+        if not is_dataclass(kind):
+            continue
+        group = values.get(key) or {}
+        schema = OPTIONS[key].get(group.get("name"), kind) if key in OPTIONS else kind
+        groups[key] = _typed(schema, group, key)
+    plain = {key: value for key, value in values.items() if key not in groups}
+    settings = cast(Settings, _typed(Settings, plain, "", groups))
+    _check_together(settings)
+    return settings
+
+
+def _typed(schema: Any, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:
+    """An instance of the dataclass `schema` made of `values`, with `ready` parts put in as they are."""
+    ready = ready or {}
+    wanted = {item.name: item for item in fields(schema) if item.name not in ready}
+    instance: dict[str, Any] = {}
+    for name in [*values, *wanted]:
+        full = f"{prefix}.{name}".lstrip(".")
+        if name not in wanted:
+            raise AudioidError(f"{full}: no such key; {_nearest(name, wanted)}")
+        if name not in values:
+            raise AudioidError(f"{full}: has no value in the configuration; give it one")
+        instance[name] = _checked(full, wanted[name], values[name])
+    return schema(**instance, **ready)
+
+
+def _checked(key: str, item: Any, value: Any) -> Any:
+    """`value` converted to the type of the dataclass field `item` and held to its limits."""
+    try:
+        # A class of one field borrows OmegaConf's own rules of conversion.
+        holder = OmegaConf.structured(make_dataclass("Holder", [("value", item.type)]))
+        holder.value = value
+        value = cast(dict[str, Any], OmegaConf.to_container(holder))["value"]
+    except OmegaConfBaseException as error:
+        wanted = getattr(item.type, "__name__", str(item.type))
+        raise AudioidError(f"{key}: {value!r} is not of type {wanted}; correct it") from error
+    limits = item.metadata
+    if "choices" in limits and value not in limits["choices"]:
+        raise AudioidError(f"{key}: there is no {value!r}; choose {_listed(limits['choices'])}")
+    if "low" in limits and isinstance(value, int | float):
+        low, high, above = limits["low"], limits["high"], limits["above"]
+        if not (low <= value <= high and value > above):
+            rules = [f"at least {low:g}"] * (low > -math.inf) + [f"greater than {above:g}"] * (
+                above > -math.inf
+            )
+            rules += [f"at most {high:g}"] * (high < math.inf)
+            raise AudioidError(f"{key}: {value} is out of range; it must be {' and '.join(rules)}")
+    return value
+
+
+def _check_together(settings: Settings) -> None:
+    """Rules that join several keys."""
+    image, nyquist = settings.image, settings.audio.sample_rate / 2
+    if image.f_max > nyquist:
+        raise AudioidError(
+            f"image.f_max: {image.f_max:g} Hz is above half of audio.sample_rate ({nyquist:g} Hz); lower it"
+        )
+    if image.f_min >= image.f_max:
+        raise AudioidError(
+            f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it"
+        )
+    split = settings.split
+    if split.name == "kfold" and split.fold >= split.folds:
+        raise AudioidError(
+            f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0"
+        )
+    if split.test_fraction + split.val_fraction >= 1:
+        raise AudioidError(
+            "split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one"
+        )
+
+
+def _parsed(texts: Sequence[str]) -> list[Override]:
+    try:
+        return cast(list[Override], OverridesParser.create().parse_overrides(list(texts)))
+    except HydraException as error:
+        raise AudioidError(
+            f"{_first_line(error)}; write key=value, and quote values with special signs"
+        ) from error
+
+
+def _alternatives(override: Override) -> list[str]:
+    """The override as it stands, or one text for each value that a sweep lists."""
+    if override.value_type in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.CHOICE_SWEEP, ValueType.RANGE_SWEEP):
+        return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    return [cast(str, override.input_line)]
+
+
+def _check_names(overrides: Sequence[Override]) -> None:
+    """Holds each override to the keys of the schema and the options that `conf/` offers."""
+    keys = set(_known_keys())
+    groups = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in CONF.iterdir()}
+    groups = {name: options for name, options in groups.items() if options}
+    for override in overrides:
+        key = override.key_or_group
+        if override.is_hydra_override() or key == "hydra":
+            continue
+        if key not in keys and key not in groups:
+            raise AudioidError(f"{key}: no such key; {_nearest(key, [*keys, *groups])}")
+        if key in groups and key not in keys:
+            for text in _alternatives(override):
+                option = text.partition("=")[2]
+                if re.fullmatch(r"[\w.-]+", option) and option not in [*groups[key], "null"]:
+                    raise AudioidError(f"{key}: there is no '{option}'; choose {_listed(groups[key])}")
+
+
+def _known_keys() -> Iterator[str]:
+    """Every key of every option, with dots."""
+    for name, kind in Settings.__annotations__.items():
+        if not is_dataclass(kind):
+            yield name
+        for schema in [kind, *OPTIONS.get(name, {}).values()]:
+            if is_dataclass(schema):
+                yield from (f"{name}.{item.name}" for item in fields(schema))
+
+
+def _compose(texts: Sequence[str], config_name: str) -> Settings:
+    try:
+        with initialize_config_dir(version_base=None, config_dir=str(CONF)):
+            return validate(hydra_compose(config_name, list(texts)))
+    except HydraException as error:
+        stranger = re.match(r"Could not override '([\w.]+)'", str(error))
+        if stranger is None:
+            raise AudioidError(f"configuration: {_first_line(error)}; correct it") from error
+        group = stranger[1].split(".")[0]
+        raise AudioidError(
+            f"{stranger[1]}: not a key of the chosen {group}; choose the {group} that has it"
+        ) from error
+
+
+def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags and overrides that go on with the run or the sweep in `folder`."""
+    record, sweep = folder / ".hydra" / "overrides.yaml", folder / "multirun.yaml"
+    path = _quoted(str(folder))
+    if record.is_file():
+        chosen, place, flags = OmegaConf.load(record), [f"resume={path}", f"hydra.run.dir={path}"], []
+    elif sweep.is_file():
+        chosen = OmegaConf.select(OmegaConf.load(sweep), "hydra.overrides.task")
+        place, flags = [f"hydra.sweep.dir={path}"], ["--multirun"]
+    else:
+        raise AudioidError(
+            f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to"
+        )
+    earlier = [str(text) for text in chosen if not str(text).startswith("resume=")]
+    return flags, [*earlier, *overrides, *place]
+
+
+def _quote_path(text: str) -> str:
+    """`key=PATH` with the path quoted, so that spaces, brackets, commas and equal signs may stand in it."""
+    key, equals, value = text.partition("=")
+    if key not in PATH_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":
+        return text
+    is_list = "," in value and not Path(value).expanduser().exists()
+    return text if is_list else f"{key}{equals}{_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", value)
+    return f"'{escaped}'"
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else "python train.py --help lists the keys"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
