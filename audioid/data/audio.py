@@ -1,0 +1,178 @@
+"""From a recording on disk to a mono float32 waveform of the wanted sample rate and length."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from audioid.errors import AudioidError
+
+Waveform = NDArray[np.float32]
+
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".wave", ".w64", ".rf64", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"}
+    | {".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"}
+)
+
+# A header outside these bounds is damaged, not exotic: sonar reaches a few MHz, infrasound 100 Hz.
+LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000
+# Floating-point files may hold 32-bit integers unscaled; their powers still fit float32, larger ones do not.
+LARGEST_SAMPLE = 2.0**31
+# One read decodes at most this many values of all channels together (4 MiB).
+BLOCK_VALUES = 2**20
+# The onset and the loudest part are looked for in this many values: 12 minutes of stereo at 44.1 kHz.
+SEARCH_VALUES = 2**26
+HOP_SECONDS = 0.005
+ONSET_DECIBEL = -30.0
+# Output samples decoded beyond the end, so that the resampling filter does not see an edge there.
+MARGIN = 128
+# Below -120 dBFS there is only rounding noise, which no level treatment should raise.
+SILENCE = 1e-6
+RMS_LEVEL = 0.1
+
+
+class Unreadable(AudioidError):  # noqa: N818 (reads better than UnreadableError)
+    """A recording that cannot be used, and why: `path` and `reason`."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@contextmanager
+def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The recording opened for reading; whatever goes wrong with it, also later on, is `Unreadable`."""
+    try:
+        if not path.is_file():  # a named pipe would block for ever
+            raise Unreadable(path, "is not a file; it may have been moved, or be a broken link")
+        if path.stat().st_size == 0:
+            raise Unreadable(path, "is empty (0 bytes); copy it again")
+        with soundfile.SoundFile(path) as file:
+            if file.frames <= 0:
+                raise Unreadable(path, "holds no samples; record it again")
+            if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+                raise Unreadable(path, f"claims a sample rate of {file.samplerate} Hz; its header is damaged")
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise Unreadable(path, f"is damaged, or no sound that can be decoded ({_text(error)})") from None
+    except OSError as error:
+        raise Unreadable(path, f"cannot be opened ({error.strerror})") from None
+
+
+def _text(error: soundfile.LibsndfileError) -> str:
+    return error.error_string.removeprefix("Error : ").rstrip(".").lower()
+
+
+def load(
+    path: Path,
+    *,
+    sample_rate: int,
+    seconds: float,
+    start: str,
+    padding: str,
+    remove_dc: bool,
+    level: str,
+) -> Waveform:
+    """One recording as float32 `(time,)` with `time = round(sample_rate * seconds)`.
+
+    Channels are averaged, then soxr (HQ) resamples. Of a long recording only the wanted part is decoded.
+
+    Args:
+        start: which part of a recording longer than `seconds` is taken: its `beginning`, from its `onset`
+            (where its level first comes within 30 dB of its loudest 5 ms), its `loudest` part, or a `random`
+            one drawn from the file's own bytes, thus the same in every run. Never so late that it needs padding.
+        padding: what fills a recording that is shorter: zeros after it (`end`), zeros on both sides
+            (`center`), or the recording itself again and again (`repeat`).
+        remove_dc: subtract the mean of the part taken.
+        level: `none`, `peak` (largest sample 1) or `rms` (0.1, measured before padding); silence stays as it is.
+
+    Raises:
+        Unreadable: the file is missing, empty, damaged, of no known format, or holds samples that are no
+            numbers.
+    """
+    time = round(sample_rate * seconds)
+    with open_recording(path) as file:
+        # Frames of the file that make `time` samples, and those with the margin.
+        window = math.ceil(time * file.samplerate / sample_rate)
+        margin = math.ceil(MARGIN * file.samplerate / sample_rate)
+        if start != "beginning" and file.frames > window:
+            file.seek(_start(file, window, start))
+        wave = np.concatenate([*_mono_blocks(file, window + margin), np.empty(0, np.float32)])
+        rate = file.samplerate
+    if not wave.size:
+        raise Unreadable(path, "breaks off before its first sample; copy it again")
+    if rate != sample_rate:
+        wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
+    return _padded(_levelled(wave[:time], remove_dc, level), time, padding)
+
+
+def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
+    """The next `frames` frames, or as many as there are, averaged over channels."""
+    step = max(1, BLOCK_VALUES // file.channels)
+    while frames > 0:
+        block = file.read(min(step, frames), dtype="float32", always_2d=True)
+        if not len(block):
+            return
+        if not (block.min() >= -LARGEST_SAMPLE and block.max() <= LARGEST_SAMPLE):  # also true for NaN
+            raise Unreadable(Path(file.name), "holds samples that are no numbers or far too large; export it again")
+        yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
+        frames -= len(block)
+
+
+def _start(file: soundfile.SoundFile, window: int, start: str) -> int:
+    """The frame where the part of `window` frames begins."""
+    if start == "random":
+        with open(file.name, "rb") as content:
+            digest = hashlib.blake2b(content.read(2**16), digest_size=8).digest()
+        latest: int = file.frames - window
+        return int.from_bytes(digest, "big") % (latest + 1)
+    hop = math.ceil(file.samplerate * HOP_SECONDS)
+    power = _hop_power(file, hop)
+    last = max(0, power.size - math.ceil(window / hop))
+    if start == "onset":
+        threshold = power.max(initial=0.0) * 10 ** (ONSET_DECIBEL / 10)
+        first = int(np.argmax(power >= threshold)) if power.size else 0
+    else:
+        total = np.concatenate([[0.0], np.cumsum(power)])
+        hops = power.size - last
+        first = int(np.argmax(total[hops:] - total[: last + 1]))
+    return min(first, last) * hop
+
+
+def _hop_power(file: soundfile.SoundFile, hop: int) -> NDArray[np.float64]:
+    """Variance within each `hop` frames (so that a DC offset does not count) of what is searched."""
+    powers, rest = [], np.empty(0, np.float32)
+    for block in _mono_blocks(file, SEARCH_VALUES // file.channels):
+        block = np.concatenate([rest, block])
+        whole = len(block) // hop * hop
+        powers.append(block[:whole].reshape(-1, hop).var(axis=1, dtype=np.float64))
+        rest = block[whole:]
+    return np.concatenate([*powers, np.empty(0)])
+
+
+def _levelled(wave: Waveform, remove_dc: bool, level: str) -> Waveform:
+    if remove_dc and wave.size:
+        wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
+    peak = float(np.max(np.abs(wave), initial=0.0))
+    if level == "none" or peak < SILENCE:
+        return wave
+    gain = 1 / peak if level == "peak" else RMS_LEVEL / math.sqrt(np.mean(np.square(wave, dtype=np.float64)))
+    return wave * np.float32(gain)
+
+
+def _padded(wave: Waveform, time: int, padding: str) -> Waveform:
+    """The waveform `(<= time,)` made `(time,)`."""
+    missing = time - wave.size
+    if padding == "repeat" and wave.size:
+        return np.resize(wave, time)
+    before = missing // 2 if padding == "center" else 0
+    return np.pad(wave, (before, missing - before))
