@@ -4,12 +4,11 @@
 """
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioid.errors import AudioidError
-from audioid.schema import OPTIONS, Settings
+from audioid.schema import OPTIONS, Range, Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
@@ -86,7 +85,7 @@ def validate(config: DictConfig) -> Settings:
         if not is_dataclass(kind):
             continue
         group = values.get(key) or {}
-        schema = OPTIONS[key].get(group.get("name"), kind) if key in OPTIONS else kind
+        schema = OPTIONS.get(key, {}).get(str(group.get("name")), kind)
         groups[key] = _typed(schema, group, key)
     plain = {key: value for key, value in values.items() if key not in groups}
     settings = cast(Settings, _typed(Settings, plain, "", groups))
@@ -94,7 +93,7 @@ def validate(config: DictConfig) -> Settings:
     return settings
 
 
-def _typed(schema: Any, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:
+def _typed(schema: type, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:
     """An instance of the dataclass `schema` made of `values`, with `ready` parts put in as they are."""
     ready = ready or {}
     wanted = {item.name: item for item in fields(schema) if item.name not in ready}
@@ -105,31 +104,28 @@ def _typed(schema: Any, values: dict[str, Any], prefix: str, ready: dict[str, An
             raise AudioidError(f"{full}: no such key; {_nearest(name, wanted)}")
         if name not in values:
             raise AudioidError(f"{full}: has no value in the configuration; give it one")
-        instance[name] = _checked(full, wanted[name], values[name])
+        instance[name] = _checked(full, wanted[name].type, values[name])
     return schema(**instance, **ready)
 
 
-def _checked(key: str, item: Any, value: Any) -> Any:
-    """`value` converted to the type of the dataclass field `item` and held to its limits."""
+def _checked(key: str, kind: Any, value: Any) -> Any:
+    """`value` converted to the type `kind` and held to its limits."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise AudioidError(f"{key}: there is no {value!r}; choose {_listed(get_args(kind))}")
+        return value
+    kind, limits = get_args(kind) if get_origin(kind) is Annotated else (kind, Range())
     try:
         # A class of one field borrows OmegaConf's own rules of conversion.
-        holder = OmegaConf.structured(make_dataclass("Holder", [("value", item.type)]))
+        holder = OmegaConf.structured(make_dataclass("Holder", [("value", kind)]))
         holder.value = value
         value = cast(dict[str, Any], OmegaConf.to_container(holder))["value"]
     except OmegaConfBaseException as error:
-        wanted = getattr(item.type, "__name__", str(item.type))
-        raise AudioidError(f"{key}: {value!r} is not of type {wanted}; correct it") from error
-    limits = item.metadata
-    if "choices" in limits and value not in limits["choices"]:
-        raise AudioidError(f"{key}: there is no {value!r}; choose {_listed(limits['choices'])}")
-    if "low" in limits and isinstance(value, int | float):
-        low, high, above = limits["low"], limits["high"], limits["above"]
-        if not (low <= value <= high and value > above):
-            rules = [f"at least {low:g}"] * (low > -math.inf) + [f"greater than {above:g}"] * (
-                above > -math.inf
-            )
-            rules += [f"at most {high:g}"] * (high < math.inf)
-            raise AudioidError(f"{key}: {value} is out of range; it must be {' and '.join(rules)}")
+        name = kind.__name__ if isinstance(kind, type) else str(kind)
+        raise AudioidError(f"{key}: {value!r} is not of type {name}; correct it") from error
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and not limits.holds(number):
+            raise AudioidError(f"{key}: {value} is out of range; it must be {limits}")
     return value
 
 
@@ -141,27 +137,19 @@ def _check_together(settings: Settings) -> None:
             f"image.f_max: {image.f_max:g} Hz is above half of audio.sample_rate ({nyquist:g} Hz); lower it"
         )
     if image.f_min >= image.f_max:
-        raise AudioidError(
-            f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it"
-        )
+        raise AudioidError(f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it")
     split = settings.split
     if split.name == "kfold" and split.fold >= split.folds:
-        raise AudioidError(
-            f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0"
-        )
+        raise AudioidError(f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0")
     if split.test_fraction + split.val_fraction >= 1:
-        raise AudioidError(
-            "split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one"
-        )
+        raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
 
 
 def _parsed(texts: Sequence[str]) -> list[Override]:
     try:
-        return cast(list[Override], OverridesParser.create().parse_overrides(list(texts)))
+        return OverridesParser.create().parse_overrides(list(texts))
     except HydraException as error:
-        raise AudioidError(
-            f"{_first_line(error)}; write key=value, and quote values with special signs"
-        ) from error
+        raise AudioidError(f"{_first_line(error)}; write key=value, and quote values with special signs") from error
 
 
 def _alternatives(override: Override) -> list[str]:
@@ -208,9 +196,7 @@ def _compose(texts: Sequence[str], config_name: str) -> Settings:
         if stranger is None:
             raise AudioidError(f"configuration: {_first_line(error)}; correct it") from error
         group = stranger[1].split(".")[0]
-        raise AudioidError(
-            f"{stranger[1]}: not a key of the chosen {group}; choose the {group} that has it"
-        ) from error
+        raise AudioidError(f"{stranger[1]}: not a key of the chosen {group}; choose the {group} that has it") from error
 
 
 def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -223,9 +209,7 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[st
         chosen = OmegaConf.select(OmegaConf.load(sweep), "hydra.overrides.task")
         place, flags = [f"hydra.sweep.dir={path}"], ["--multirun"]
     else:
-        raise AudioidError(
-            f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to"
-        )
+        raise AudioidError(f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to")
     earlier = [str(text) for text in chosen if not str(text).startswith("resume=")]
     return flags, [*earlier, *overrides, *place]
 

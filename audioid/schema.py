@@ -1,53 +1,60 @@
 """What each key of the configuration may hold. The values themselves live in `conf/*.yaml` alone."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 
-def one_of(*choices: str) -> Any:
-    """A field whose value is one of these words."""
-    return field(metadata={"choices": choices})
+@dataclass(frozen=True)
+class Range:
+    """The limits of a number: `low` and `high` may be reached, `above` may not."""
 
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
 
-def number(*, low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Any:
-    """A numeric field in `[low, high]` that is also greater than `above`."""
-    return field(metadata={"low": low, "high": high, "above": above})
+    def holds(self, value: float) -> bool:
+        """Whether `value` lies inside."""
+        return self.low <= value <= self.high and value > self.above
+
+    def __str__(self) -> str:
+        rules = {"at least": self.low, "at most": self.high, "greater than": self.above}
+        return " and ".join(f"{words} {limit:g}" for words, limit in rules.items() if math.isfinite(limit))
 
 
 @dataclass(frozen=True)
 class Audio:
-    sample_rate: int = number(low=1000, high=768000)
-    seconds: float = number(above=0, high=3600)
-    start: str = one_of("beginning", "onset", "loudest", "random")
-    padding: str = one_of("end", "center", "repeat")
+    sample_rate: Annotated[int, Range(low=1000, high=768000)]
+    seconds: Annotated[float, Range(above=0, high=3600)]
+    start: Literal["beginning", "onset", "loudest", "random"]
+    padding: Literal["end", "center", "repeat"]
     remove_dc: bool
-    level: str = one_of("none", "peak", "rms")
+    level: Literal["none", "peak", "rms"]
 
 
 @dataclass(frozen=True)
 class Image:
-    size: int = number(low=8, high=1024)
-    f_min: float = number(above=0)
-    f_max: float = number(above=0)
-    spacing: str = one_of("log", "mel", "linear")
-    scale: str = one_of("decibel", "magnitude", "signed")
-    decibel_range: float = number(above=0, high=200)
-    standardize: str = one_of("global", "pixel", "none")
+    size: Annotated[int, Range(low=8, high=1024)]
+    f_min: Annotated[float, Range(above=0)]
+    f_max: Annotated[float, Range(above=0)]
+    spacing: Literal["log", "mel", "linear"]
+    scale: Literal["decibel", "magnitude", "signed"]
+    decibel_range: Annotated[float, Range(above=0, high=200)]
+    standardize: Literal["global", "pixel", "none"]
 
 
 @dataclass(frozen=True)
 class Data:
     name: str
-    on_unreadable: str = one_of("skip", "fail")
-    batch_size: int = number(low=1)
+    on_unreadable: Literal["skip", "fail"]
+    batch_size: Annotated[int, Range(low=1)]
 
 
 @dataclass(frozen=True)
 class SyntheticData(Data):
-    seed: int = number(low=0)
-    per_class: int = number(low=1)
-    kits: int = number(low=1)
+    seed: Annotated[int, Range(low=0)]
+    per_class: Annotated[int, Range(low=1)]
+    kits: Annotated[int, Range(low=1)]
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,12 @@ class ManifestData(Data):
 @dataclass(frozen=True)
 class Split:
     name: str
-    seed: int = number(low=0)
-    group: str = one_of("index", "near_duplicates")
-    test_fraction: float = number(above=0, high=0.9)
-    val_fraction: float = number(low=0, high=0.9)
-    folds: int = number(low=2)
-    fold: int = number(low=0)
+    seed: Annotated[int, Range(low=0)]
+    group: Literal["index", "near_duplicates"]
+    test_fraction: Annotated[float, Range(above=0, high=0.9)]
+    val_fraction: Annotated[float, Range(low=0, high=0.9)]
+    folds: Annotated[int, Range(low=2)]
+    fold: Annotated[int, Range(low=0)]
 
 
 @dataclass(frozen=True)
@@ -86,25 +93,25 @@ class Augment:
 @dataclass(frozen=True)
 class Model:
     name: str
-    width: int = number(low=1)
+    width: Annotated[int, Range(low=1)]
 
 
 @dataclass(frozen=True)
 class Cnn(Model):
-    depth: int = number(low=1, high=8)
-    dropout: float = number(low=0, high=0.9)
+    depth: Annotated[int, Range(low=1, high=8)]
+    dropout: Annotated[float, Range(low=0, high=0.9)]
 
 
 @dataclass(frozen=True)
 class Optimizer:
     name: str
-    lr: float = number(above=0)
-    weight_decay: float = number(low=0)
+    lr: Annotated[float, Range(above=0)]
+    weight_decay: Annotated[float, Range(low=0)]
 
 
 @dataclass(frozen=True)
 class Sgd(Optimizer):
-    momentum: float = number(low=0, high=0.9999)
+    momentum: Annotated[float, Range(low=0, high=0.9999)]
 
 
 @dataclass(frozen=True)
@@ -114,37 +121,37 @@ class Scheduler:
 
 @dataclass(frozen=True)
 class Cosine(Scheduler):
-    warmup_epochs: int = number(low=0)
+    warmup_epochs: Annotated[int, Range(low=0)]
 
 
 @dataclass(frozen=True)
 class Plateau(Scheduler):
-    factor: float = number(above=0, high=0.99)
-    patience: int = number(low=0)
+    factor: Annotated[float, Range(above=0, high=0.99)]
+    patience: Annotated[int, Range(low=0)]
 
 
 @dataclass(frozen=True)
 class Trainer:
-    max_epochs: int = number(low=1)
-    accelerator: str = one_of("auto", "cpu", "gpu", "mps")
-    devices: int = number(low=1)
-    strategy: str = one_of("auto", "ddp", "ddp_spawn", "fsdp")
-    best_by: str = one_of("val_loss", "val_accuracy")
-    patience: int | None = number(low=1)
+    max_epochs: Annotated[int, Range(low=1)]
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: Annotated[int, Range(low=1)]
+    strategy: Literal["auto", "ddp", "ddp_spawn", "fsdp"]
+    best_by: Literal["val_loss", "val_accuracy"]
+    patience: Annotated[int | None, Range(low=1)]
 
 
 @dataclass(frozen=True)
 class Store:
     root: str
-    max_gib: float = number(above=0)
-    shards: int = number(low=1, high=4096)
+    max_gib: Annotated[float, Range(above=0)]
+    shards: Annotated[int, Range(low=1, high=4096)]
 
 
 @dataclass(frozen=True)
 class Settings:
     """The whole configuration of one run."""
 
-    seed: int = number(low=0, high=2**32 - 1)
+    seed: Annotated[int, Range(low=0, high=2**32 - 1)]
     resume: str | None
     audio: Audio
     image: Image
@@ -160,7 +167,7 @@ class Settings:
 
 
 # The classes of the groups whose options differ: OPTIONS[group][name].
-OPTIONS: dict[str, dict[str, type]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "data": {"synthetic": SyntheticData, "folder": FolderData, "manifest": ManifestData},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), Split),
     "transform": {"fft": Transform, "cwt": Transform, "ssq": Transform, "cqt": Transform},

@@ -1,0 +1,1 @@
+"""From audio files to an index, a split, waveforms and what is stored of them."""

@@ -1,0 +1,29 @@
+"""A small network of today's parts."""
+
+import math
+
+from torch import Tensor, nn
+
+
+class MeanOverTime(nn.Module):
+    """`(batch, channels, frequency, time)` to `(batch, channels * frequency)`: when is lost, at which frequency is kept."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=-1).flatten(1)
+
+
+def cnn(*, width: int, depth: int, dropout: float, n_classes: int, image_size: int) -> list[nn.Module]:
+    """Layers: `depth` strided convolutions that halve the image, from `width` channels to four times as many."""
+    layers: list[nn.Module] = []
+    channels = 1
+    for block in range(depth):
+        wider = width * min(2**block, 4)
+        kernel = 5 if block == 0 else 3
+        layers += [
+            nn.Conv2d(channels, wider, kernel, stride=2, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(wider),
+            nn.ReLU(inplace=True),
+        ]
+        channels = wider
+    rows = math.ceil(image_size / 2**depth)
+    return [*layers, MeanOverTime(), nn.Dropout(dropout), nn.Linear(channels * rows, n_classes)]

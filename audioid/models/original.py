@@ -1,0 +1,27 @@
+"""The network of the original scripts."""
+
+from torch import nn
+
+from audioid.errors import AudioidError
+
+
+def original(*, width: int, n_classes: int, image_size: int) -> list[nn.Module]:
+    """Layers: two 5x5 convolutions with ReLU and 2x2 max-pooling, then two linear ones with no activation between.
+
+    Raises:
+        AudioidError: the images are smaller than 16 x 16.
+    """
+    rows = ((image_size - 4) // 2 - 4) // 2
+    if rows < 1:
+        raise AudioidError(f"image.size: {image_size} is too small for model=original; make it at least 16")
+    return [
+        nn.Conv2d(1, 16, 5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * rows * rows, width),
+        nn.Linear(width, n_classes),
+    ]

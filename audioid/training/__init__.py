@@ -1,0 +1,1 @@
+"""What joins data, transforms and models: one run, and what it leaves behind."""
