@@ -1,0 +1,382 @@
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audioid.data import store as store_module
+from audioid.data.store import Compute, Row, Rows, Stage, Store, shard_of
+from audioid.errors import AudioidError
+
+STAGE = Stage("squares", version=1, settings={"power": 2}, shape=(3, 5))
+CHECKSUMS = [sha256(bytes([number])).hexdigest() for number in range(40)]
+BAD = CHECKSUMS[7]
+
+
+def expected(checksum: str) -> Row:
+    seed = int(checksum[:8], 16)
+    return np.random.default_rng(seed).standard_normal(STAGE.shape, dtype=np.float32)
+
+
+def computing(checksums: list[str], log: list[str]) -> Compute:
+    """Rows that depend on the checksum alone, and a record of which were computed."""
+
+    def compute(numbers: np.ndarray) -> Iterator[Row | str]:
+        for number in numbers:
+            log.append(checksums[number])
+            yield "broken header" if checksums[number] == BAD else expected(checksums[number])
+
+    return compute
+
+
+def ask(root: Path, checksums: list[str] = CHECKSUMS, stage: Stage = STAGE) -> tuple[Rows, list[str]]:
+    """The rows, and the checksums for which something had to be computed."""
+    log: list[str] = []
+    rows = Store(root, max_bytes=10**9).rows(stage, checksums, computing(checksums, log), shards=4)
+    return rows, log
+
+
+def assert_right(rows: Rows, checksums: list[str] = CHECKSUMS) -> None:
+    assert len(rows) == len(checksums)
+    everything = rows[np.arange(len(rows))]
+    assert everything.dtype == np.float32
+    for checksum, row in zip(checksums, everything, strict=True):
+        if checksum == BAD:
+            assert np.isnan(row).all()
+        else:
+            np.testing.assert_array_equal(row, expected(checksum))
+    assert rows.failed == ({BAD: "broken header"} if BAD in checksums else {})
+
+
+def entries(root: Path) -> list[Path]:
+    return sorted(path.parent for path in root.glob("*/*/entry.json"))
+
+
+def test_computes_once_and_reads_back(tmp_path: Path) -> None:
+    rows, log = ask(tmp_path)
+    assert_right(rows)
+    assert sorted(log) == sorted(CHECKSUMS)
+    again, log = ask(tmp_path)
+    assert_right(again)
+    assert log == []
+
+
+def test_leaves_only_whole_entries(tmp_path: Path) -> None:
+    ask(tmp_path)
+    assert len(entries(tmp_path)) == 4
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    assert left == {"rows.npy", "entry.json"}
+    stored = np.load(entries(tmp_path)[0] / "rows.npy", allow_pickle=False)
+    assert stored.shape[1:] == STAGE.shape
+
+
+@given(order=st.lists(st.integers(0, 39), max_size=60))
+def test_rows_come_in_the_order_asked_for(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
+    root = tmp_path_factory.mktemp("store")
+    checksums = [CHECKSUMS[number] for number in order]  # any order, recordings more than once, none at all
+    rows, log = ask(root, checksums)
+    assert_right(rows, checksums)
+    assert sorted(log) == sorted(set(checksums))
+    assert rows[np.array([], dtype=int)].shape == (0, *STAGE.shape)
+
+
+def test_a_new_file_makes_one_shard_anew(tmp_path: Path) -> None:
+    ask(tmp_path, CHECKSUMS[:-1])
+    rows, log = ask(tmp_path)
+    assert_right(rows)
+    assert sorted(log) == sorted(c for c in CHECKSUMS if shard_of(c, 4) == shard_of(CHECKSUMS[-1], 4))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Stage("cubes", 1, {"power": 2}, (3, 5)),
+        Stage("squares", 2, {"power": 2}, (3, 5)),
+        Stage("squares", 1, {"power": 3}, (3, 5)),
+    ],
+)
+def test_other_stage_version_or_settings_are_other_entries(tmp_path: Path, other: Stage) -> None:
+    ask(tmp_path)
+    _, log = ask(tmp_path, stage=other)
+    assert len(log) == len(CHECKSUMS)
+
+
+def test_rows_may_be_sent_to_another_process(tmp_path: Path) -> None:
+    rows, _ = ask(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        received = pool.apply(Rows.__getitem__, (rows, np.array([3, 1])))
+    np.testing.assert_array_equal(received, rows[np.array([3, 1])])
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 4
+    path.write_bytes(content)
+
+
+def replace_magic(path: Path) -> None:
+    path.write_bytes(b"\x93NUMPY\x02" + path.read_bytes()[7:])
+
+
+def other_type(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"<f4", b"<i4"))
+
+
+def other_json(path: Path) -> None:
+    path.write_text("[1, 2]")
+
+
+DAMAGES = [
+    *(("rows.npy", damage) for damage in (truncate, empty, lengthen, flip_a_bit, os.remove, replace_magic, other_type)),
+    *(("entry.json", damage) for damage in (truncate, empty, flip_a_bit, os.remove, other_json)),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGES)
+def test_damage_is_noticed_and_the_entry_made_anew(tmp_path: Path, name: str, damage: Callable[[Path], None]) -> None:
+    ask(tmp_path)
+    damaged = entries(tmp_path)[2]
+    members = json.loads((damaged / "entry.json").read_text())["contents"]["checksums"]
+    damage(damaged / name)
+    rows, log = ask(tmp_path)
+    assert_right(rows)
+    assert log == members
+    assert ask(tmp_path)[1] == []
+
+
+def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "CHECK_AT_OPENING", 0)
+    ask(tmp_path)
+    damaged = entries(tmp_path)[0]
+    members = json.loads((damaged / "entry.json").read_text())["contents"]["checksums"]
+    flip_a_bit(damaged / "rows.npy")
+    rows, log = ask(tmp_path)
+    assert log == []
+    with pytest.raises(AudioidError, match=r"damaged \(row \d+\); start again"):
+        rows[np.arange(len(rows))]
+    del rows
+    rows, log = ask(tmp_path)
+    assert log == members
+    assert_right(rows)
+
+
+def test_an_entry_removed_under_its_reader_stays_readable(tmp_path: Path) -> None:
+    rows, _ = ask(tmp_path)
+    sent = pickle.dumps(rows)
+    subprocess.run(["rm", "-r", tmp_path], check=True)
+    assert_right(rows)
+    with pytest.raises(AudioidError, match="not there; start again"):
+        pickle.loads(sent)[np.array([0])]
+
+
+def test_failing_computation_leaves_nothing(tmp_path: Path) -> None:
+    def compute(numbers: np.ndarray) -> Iterator[Row]:
+        yield expected(CHECKSUMS[0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path, max_bytes=10**9).rows(STAGE, CHECKSUMS, compute, shards=1)
+    assert [path.suffix for path in tmp_path.glob("squares/*")] == [".lock"]
+    assert_right(ask(tmp_path)[0])
+
+
+def test_a_row_of_another_shape_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\(2,\), not \(3, 5\)"):
+        Store(tmp_path, max_bytes=10**9).rows(STAGE, CHECKSUMS[:1], lambda _: [np.zeros(2, np.float32)], shards=1)
+
+
+# Size limit
+
+
+def fill(root: Path, name: str, *, limit: int) -> Rows:
+    stage = Stage(name, 1, {}, (1000,))  # 4 kB and a little
+    return Store(root, max_bytes=limit).rows(stage, CHECKSUMS[:1], lambda _: [np.zeros(1000, np.float32)], shards=1)
+
+
+def names(root: Path) -> list[str]:
+    return [path.parent.name for path in entries(root)]
+
+
+def test_evicts_what_was_used_the_longest_time_ago(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        fill(tmp_path, name, limit=10**9)
+        time.sleep(0.02)
+    fill(tmp_path, "a", limit=10**9)  # used again
+    fill(tmp_path, "d", limit=15_000)
+    assert names(tmp_path) == ["a", "c", "d"]
+
+
+def test_never_evicts_what_is_in_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    in_use = fill(tmp_path, "a", limit=10**9)
+    fill(tmp_path, "b", limit=9_000)
+    fill(tmp_path, "c", limit=9_000)
+    assert names(tmp_path) == ["a", "c"]
+    assert not caplog.records
+    fill(tmp_path, "d", limit=100)
+    assert names(tmp_path) == ["a", "d"]
+    assert "in use" in caplog.text
+    del in_use
+    fill(tmp_path, "e", limit=100)
+    assert names(tmp_path) == ["e"]
+
+
+def test_clears_away_what_a_killed_maker_left(tmp_path: Path) -> None:
+    abandoned, alive = tmp_path / "old/12.part", tmp_path / "old/34.part"
+    for part in (abandoned, alive):
+        part.mkdir(parents=True)
+        (part / "rows.npy").write_bytes(b"x" * 1000)
+    with FileLock(alive.with_suffix(".lock")):
+        ask(tmp_path)
+    assert not abandoned.exists()
+    assert alive.exists()
+
+
+# Several processes
+
+
+def ask_slowly(root: Path, log: Path, delay: float) -> None:
+    def compute(numbers: np.ndarray) -> Iterator[Row | str]:
+        with open(log, "a") as file:
+            file.writelines(f"{CHECKSUMS[number]}\n" for number in numbers)
+        for result in computing(CHECKSUMS, [])(numbers):
+            time.sleep(delay)
+            yield result
+
+    assert_right(Store(root, max_bytes=10**9).rows(STAGE, CHECKSUMS, compute, shards=2))
+
+
+def start(root: Path, log: Path, delay: float) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("fork").Process(target=ask_slowly, args=(root, log, delay))
+    process.start()
+    return process
+
+
+def wait_for(path: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 20
+    while not list(path.glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_processes_that_ask_at_once_compute_once(tmp_path: Path) -> None:
+    processes = [start(tmp_path / "store", tmp_path / "log", 0.002) for _ in range(4)]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(CHECKSUMS)
+
+
+def test_survives_makers_killed_at_random_moments(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        process = start(tmp_path / "store", tmp_path / "log", 0.002)
+        time.sleep(generator.uniform(0, 0.1))
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    rows, _ = ask(tmp_path / "store")
+    assert_right(rows)
+
+
+def test_says_who_waits_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store_module, "SAY_WHO_WAITS", 0.05)
+    process = start(tmp_path / "store", tmp_path / "log", 0.02)
+    wait_for(tmp_path, "store/squares/*.part/maker")
+    ask_slowly(tmp_path / "store", tmp_path / "log", 0)
+    process.join()
+    assert f"Waiting for process {process.pid} on" in caplog.text
+
+
+def test_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SAY_WHO_WAITS", 0.05)
+    monkeypatch.setattr(store_module, "STALLED", 0.3)
+    process = start(tmp_path / "store", tmp_path / "log", 0.02)
+    wait_for(tmp_path, "store/squares/*.part/rows.npy")
+    assert process.pid
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(AudioidError, match=f"process {process.pid} on .* has stopped"):
+            ask_slowly(tmp_path / "store", tmp_path / "log", 0)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_waits_for_a_maker_that_has_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SAY_WHO_WAITS", 0.01)
+    monkeypatch.setattr(store_module, "STALLED", 0.1)
+    (tmp_path / "squares").mkdir()
+    with (
+        FileLock(tmp_path / "squares" / f"{STAGE.key(CHECKSUMS[:1])}.lock"),
+        pytest.raises(AudioidError, match="another process has stopped"),
+    ):
+        ask(tmp_path, CHECKSUMS[:1])
+
+
+# Disks
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_full_disk(small_disk: Path) -> None:
+    stage = Stage("big", 1, {}, (1000,))
+
+    def compute(numbers: np.ndarray) -> Iterator[Row]:
+        return (np.zeros(1000, np.float32) for _ in numbers)
+
+    with pytest.raises(AudioidError, match="disk is full; free some space"):
+        Store(small_disk, max_bytes=10**9).rows(stage, CHECKSUMS, compute, shards=4)
+    assert not list(small_disk.rglob("*.part"))
+    assert len(Store(small_disk, max_bytes=10**9).rows(stage, CHECKSUMS[:4], compute, shards=1)) == 4
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        (tmp_path / "store").write_text("a file")  # root may write everywhere
+    else:
+        (tmp_path / "store").mkdir(mode=0o500)
+    with pytest.raises(AudioidError, match=r"store: .*set store.root to a folder elsewhere"):
+        ask(tmp_path / "store")
+
+
+def test_read_only_disk(small_disk: Path) -> None:
+    ask(small_disk, CHECKSUMS[:8])
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    rows, log = ask(small_disk, CHECKSUMS[:8])
+    assert log == []
+    assert_right(rows, CHECKSUMS[:8])
+    with pytest.raises(AudioidError, match=r"[Rr]ead-only file system; make it writable"):
+        ask(small_disk)
