@@ -3,21 +3,35 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import cast
 
+from audioid.config import compose
 from audioid.data.synthetic import write_corpus
 from audioid.errors import AudioidError
+from audioid.schema import SyntheticData
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, metavar="DIR", help="a folder that does not exist yet")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--per-class", type=int, default=60, help="recordings of each instrument")
-    parser.add_argument("--kits", type=int, default=12, help="sets of instruments in rooms")
-    parser.add_argument("--sample-rate", type=int, default=22050, help="hertz")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of each recording")
+    parser.add_argument("--seed", help="of every draw")
+    parser.add_argument("--per-class", help="recordings of each instrument")
+    parser.add_argument("--kits", help="sets of instruments, each in its own room")
+    choices = vars(parser.parse_args())
+    root = choices.pop("root")
     try:
-        write_corpus(**vars(parser.parse_args()))
+        settings = compose(
+            ["data=synthetic", *(f"data.{key}={value}" for key, value in choices.items() if value is not None)]
+        )
+        data = cast(SyntheticData, settings.data)
+        write_corpus(
+            root,
+            seed=data.seed,
+            per_class=data.per_class,
+            kits=data.kits,
+            sample_rate=settings.audio.sample_rate,
+            seconds=settings.audio.seconds,
+        )
     except AudioidError as error:
         sys.exit(str(error))
 
