@@ -1,0 +1,190 @@
+"""Which recordings train, which choose the epoch, which judge; the same for the same seed on any machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator, default_rng
+from numpy.typing import ArrayLike, NDArray
+
+from audioid.data.grouping import part_groups
+from audioid.errors import AudioidError
+
+Rows = NDArray[np.int64]
+
+TRAIN, VAL, TEST = 0, 1, 2
+PART_NUMBERS = {"train": TRAIN, "val": VAL, "test": TEST}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the index, ascending; no row is in two parts. `val` may be empty."""
+
+    train: Rows
+    val: Rows
+    test: Rows
+
+
+def split(
+    targets: Rows,
+    *,
+    name: str,
+    classes: Sequence[str],
+    test_fraction: float,
+    val_fraction: float,
+    folds: int,
+    fold: int,
+    seed: int,
+    groups: ArrayLike | None = None,
+    official_split: ArrayLike | None = None,
+    official_fold: ArrayLike | None = None,
+) -> Split:
+    """The three parts of the rows whose classes are `targets` `(rows,)`.
+
+    Every class is in every part, but official test and validation parts may lack one. With `val_fraction=0`
+    there is no validation part.
+
+    Args:
+        name: `stratified`: each class is parted alike. `grouped`: no group is in two parts, classes as even as
+            groups allow. `kfold`: of `folds` equal parts number `fold` is the test part and the next one the
+            validation part; no group is in two folds. `given`: the official parts (a missing validation part is
+            taken from the training part), or else the official fold `fold` as test part and the next one as
+            validation part.
+        classes: names for `targets`.
+        test_fraction, val_fraction: of all rows.
+        groups: `(rows,)` of any one type; heeded by `grouped`, by `kfold` and where `given` lacks a validation part.
+        official_split: `(rows,)` of `train`, `val`, `test`, or empty text where not given.
+        official_fold: `(rows,)` whole numbers, negative where not given.
+
+    Raises:
+        AudioidError: there is no such split; names the class or key that stands in the way.
+    """
+    if len(np.unique(targets)) < 2:
+        raise AudioidError(f"data: holds one label only ({', '.join(classes)}); at least two are needed")
+    left = 1 - test_fraction - val_fraction
+    if left <= 0:
+        raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
+    members = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+    rng = default_rng(seed)
+    if name == "stratified":
+        part = _parted(targets, None, [left, val_fraction, test_fraction], classes, rng)
+    elif name == "grouped":
+        if members is None:
+            raise AudioidError("split=grouped: no recording has a group; set data.group_pattern or split.group")
+        part = _parted(targets, members, [left, val_fraction, test_fraction], classes, rng)
+    elif name == "kfold":
+        if not fold < folds:
+            raise AudioidError(f"split.fold: is {fold}, but the folds are 0 to {folds - 1}; lower it")
+        part = _rotated(_folds(targets, members, folds, classes, rng), fold, (fold + 1) % folds, val_fraction > 0)
+    elif name == "given":
+        part = _given(targets, members, official_split, official_fold, val_fraction, fold, classes, rng)
+    else:
+        raise AudioidError(f"split: there is none called '{name}'")
+    return Split(*(np.flatnonzero(part == number) for number in (TRAIN, VAL, TEST)))
+
+
+def _parted(
+    targets: Rows, groups: Rows | None, fractions: Sequence[float], classes: Sequence[str], rng: Generator
+) -> Rows:
+    """For each row its part `(rows,)`; part p gets about `fractions[p]` of each class, none if that is zero."""
+    numbers = np.flatnonzero(fractions)
+    shares = np.asarray(fractions)[numbers]
+    _refuse_small(targets, groups, len(numbers), classes, "have fewer parts (split.val_fraction=0)")
+    if groups is None:
+        return numbers[_cut(targets, shares, rng)]
+    return numbers[part_groups(targets, groups, shares, classes, rng)]
+
+
+def _folds(targets: Rows, groups: Rows | None, folds: int, classes: Sequence[str], rng: Generator) -> Rows:
+    """For each row its fold, `(rows,)`."""
+    _refuse_small(targets, groups, folds, classes, "lower split.folds")
+    if groups is not None:
+        return part_groups(targets, groups, np.full(folds, 1 / folds), classes, rng)
+    from sklearn.model_selection import StratifiedKFold  # slow to import, and the other splits do without
+
+    part = np.empty_like(targets)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=int(rng.integers(2**32)))
+    for number, (_, rows) in enumerate(splitter.split(targets, targets)):
+        part[rows] = number
+    return part
+
+
+def _refuse_small(targets: Rows, groups: Rows | None, parts: int, classes: Sequence[str], remedy: str) -> None:
+    """Raise for the first class that cannot be in each of so many parts."""
+    units = targets if groups is None else np.unique(np.stack([targets, groups]), axis=1)[0]
+    for label, count in zip(classes, np.bincount(units, minlength=len(classes)), strict=True):
+        if 0 < count < parts:
+            what = "recording" if groups is None else "group"
+            raise AudioidError(
+                f"label '{label}': has {count} {what}{'s' * (count > 1)}, but each of {parts} parts needs one; "
+                f"add some, remove the label, or {remedy}"
+            )
+
+
+def _cut(targets: Rows, shares: NDArray[np.float64], rng: Generator) -> Rows:
+    """Each class shuffled and cut. StratifiedShuffleSplit would leave classes of a few rows out of a part."""
+    sizes = np.bincount(targets)
+    order = rng.permutation(targets.size)
+    order = order[np.argsort(targets[order], kind="stable")]
+    rank = np.empty_like(targets)
+    rank[order] = np.arange(targets.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # From the last part to the first, each takes its share, at least one and so few that the others get one.
+    part = np.zeros_like(targets)
+    taken = np.zeros_like(sizes)
+    for number in range(len(shares) - 1, 0, -1):
+        count = np.clip(np.rint(shares[number] * sizes).astype(np.int64), 1, np.maximum(sizes - taken - number, 1))
+        part[(rank >= taken[targets]) & (rank < (taken + count)[targets])] = number
+        taken += count
+    return part
+
+
+def _rotated(folds: NDArray[np.int64], test: int, val: int, with_val: bool) -> Rows:
+    """For each row its part, if fold `test` is the test part and, where wanted, `val` the validation part."""
+    part = np.where(folds == test, TEST, np.where((folds == val) & with_val, VAL, TRAIN))
+    if not (part == TRAIN).any():
+        raise AudioidError("split.folds: two folds leave nothing to train on; have three, or split.val_fraction=0")
+    return part
+
+
+def _given(
+    targets: Rows,
+    groups: Rows | None,
+    official_split: ArrayLike | None,
+    official_fold: ArrayLike | None,
+    val_fraction: float,
+    fold: int,
+    classes: Sequence[str],
+    rng: Generator,
+) -> Rows:
+    """For each row its official part."""
+    names = np.asarray(official_split if official_split is not None else [""] * len(targets), dtype=str)
+    folds = np.asarray(official_fold if official_fold is not None else [-1] * len(targets), dtype=np.int64)
+    if (names != "").any():
+        _refuse_gaps("split", names == "")
+        part = np.array([PART_NUMBERS[name] for name in names])
+    elif (folds >= 0).any():
+        _refuse_gaps("fold", folds < 0)
+        known = np.unique(folds).tolist()
+        if fold not in known:
+            raise AudioidError(f"split.fold: is {fold}, but the official folds are {', '.join(map(str, known))}")
+        part = _rotated(folds, fold, known[(known.index(fold) + 1) % len(known)], val_fraction > 0)
+    else:
+        raise AudioidError("split=given: no recording has an official part; add a column split or fold to the CSV")
+    if not (part == TEST).any():
+        raise AudioidError("split=given: no recording is in the official test part; mark some as test")
+    train = np.flatnonzero(part == TRAIN)
+    for number, label in enumerate(classes):
+        if (targets == number).any() and not (targets[train] == number).any():
+            raise AudioidError(f"label '{label}': is not in the official training part, so it cannot be learned")
+    if val_fraction > 0 and not (part == VAL).any():
+        share = val_fraction * len(targets) / len(train)
+        if share >= 1:
+            raise AudioidError("split.val_fraction: is more than the official training part; lower it")
+        members = None if groups is None else groups[train]
+        part[train] = _parted(targets[train], members, [1 - share, share], classes, rng)
+    return part
+
+
+def _refuse_gaps(column: str, missing: NDArray[np.bool_]) -> None:
+    if missing.any():
+        raise AudioidError(f"split=given: {missing.sum()} recordings have no {column}; fill in the CSV's column")
