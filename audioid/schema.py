@@ -86,6 +86,35 @@ class Transform:
 
 
 @dataclass(frozen=True)
+class Fft(Transform):
+    n_fft: int | str
+    win_length: int | str
+    window: Literal["hann", "hamming", "blackman"]
+    n_mels: Annotated[int | None, Range(low=2, high=4096)]
+
+
+@dataclass(frozen=True)
+class Cwt(Transform):
+    wavelet: str
+    norm: Literal["l1", "l2"]
+    padding: Literal["zero", "reflect"]
+    scales: list[int] | None
+    first_samples: Annotated[int | None, Range(low=2)]
+
+
+@dataclass(frozen=True)
+class Ssq(Transform):
+    wavelet: str
+    padding: Literal["zero", "reflect"]
+
+
+@dataclass(frozen=True)
+class Cqt(Transform):
+    filter_scale: Annotated[float, Range(above=0, high=10)]
+    padding: Literal["zero", "reflect"]
+
+
+@dataclass(frozen=True)
 class Augment:
     name: str
 
@@ -170,7 +199,7 @@ class Settings:
 OPTIONS: dict[str, dict[str, Any]] = {
     "data": {"synthetic": SyntheticData, "folder": FolderData, "manifest": ManifestData},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), Split),
-    "transform": {"fft": Transform, "cwt": Transform, "ssq": Transform, "cqt": Transform},
+    "transform": {"fft": Fft, "cwt": Cwt, "ssq": Ssq, "cqt": Cqt},
     "augment": {"none": Augment, "specaugment": Augment},
     "model": {"cnn": Cnn, "original": Model},
     "optimizer": {"sgd": Sgd, "adamw": Optimizer},
