@@ -19,6 +19,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
@@ -48,11 +49,11 @@ Compute = Callable[[NDArray[np.intp]], Iterable[Row | str]]
 class Stage:
     """What is computed: all that its rows depend on, apart from the recordings.
 
-    `version` is that of the stage's code: raise it when the same settings give other values than before.
+    `version` is that of the stage's code: another one where the same settings may give other values.
     """
 
     name: str
-    version: int
+    version: str
     settings: Mapping[str, Any]
     shape: tuple[int, ...]  # of one row
 
@@ -122,15 +123,17 @@ class _Entry:
 
 
 class Rows:
-    """A stage's rows in the order of the checksums that were asked for, read from disk as they are indexed.
+    """The rows of a `stage` in the order of the `checksums` that were asked for, read from disk when indexed.
 
-    `rows[numbers]` is float32 `(len(numbers), *shape)`; `failed` holds the reason by checksum for each
+    `rows[numbers]` is float32 `(len(numbers), *stage.shape)`; `failed` holds the reason by checksum for each
     recording that has no row, whose values read as NaN. May be handed to other processes.
     Reading raises AudioidError where the rows were damaged or removed since they were opened.
     """
 
-    def __init__(self, shape: tuple[int, ...], entries: Sequence[_Entry], places: NDArray[np.intp]) -> None:
-        self.shape = shape
+    def __init__(
+        self, stage: Stage, checksums: Sequence[str], entries: Sequence[_Entry], places: NDArray[np.intp]
+    ) -> None:
+        self.stage, self.checksums = stage, checksums
         self.failed = {checksum: why for entry in entries for checksum, why in entry.contents.failed.items()}
         self._folders = [entry.folder for entry in entries]
         self._open: dict[int, _Entry] = dict(enumerate(entries))
@@ -141,10 +144,16 @@ class Rows:
 
     def __getitem__(self, numbers: NDArray[np.intp]) -> Row:
         places = self._places[numbers]
-        rows = np.empty((len(places), *self.shape), dtype=np.float32)
+        rows = np.empty((len(places), *self.stage.shape), dtype=np.float32)
         for which in np.unique(places[:, 0]):
             here = places[:, 0] == which
             rows[here] = self._read(int(which), places[here, 1])
+        return rows
+
+    def only(self, numbers: NDArray[np.intp]) -> "Rows":
+        """These rows alone, in this order."""
+        rows = copy(self)
+        rows.checksums, rows._places = [self.checksums[number] for number in numbers], self._places[numbers]
         return rows
 
     def _read(self, which: int, numbers: NDArray[np.intp]) -> Row:
@@ -197,7 +206,7 @@ class Store:
             positions = np.array([first[checksum] for checksum in shard])
             entries.append(self._entry(stage, shard, positions, compute))
         places = np.array([place[checksum] for checksum in checksums], dtype=np.intp).reshape(-1, 2)
-        return Rows(stage.shape, entries, places)
+        return Rows(stage, checksums, entries, places)
 
     def _entry(self, stage: Stage, checksums: list[str], positions: NDArray[np.intp], compute: Compute) -> _Entry:
         folder = self.root / stage.name / stage.key(checksums)

@@ -19,7 +19,7 @@ from audioid.data import store as store_module
 from audioid.data.store import Compute, Row, Rows, Stage, Store, shard_of
 from audioid.errors import AudioidError
 
-STAGE = Stage("squares", version=1, settings={"power": 2}, shape=(3, 5))
+STAGE = Stage("squares", version="1", settings={"power": 2}, shape=(3, 5))
 CHECKSUMS = [sha256(bytes([number])).hexdigest() for number in range(40)]
 BAD = CHECKSUMS[7]
 
@@ -101,9 +101,9 @@ def test_a_new_file_makes_one_shard_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Stage("cubes", 1, {"power": 2}, (3, 5)),
-        Stage("squares", 2, {"power": 2}, (3, 5)),
-        Stage("squares", 1, {"power": 3}, (3, 5)),
+        Stage("cubes", "1", {"power": 2}, (3, 5)),
+        Stage("squares", "2", {"power": 2}, (3, 5)),
+        Stage("squares", "1", {"power": 3}, (3, 5)),
     ],
 )
 def test_other_stage_version_or_settings_are_other_entries(tmp_path: Path, other: Stage) -> None:
@@ -212,7 +212,7 @@ def test_a_row_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def fill(root: Path, name: str, *, limit: int) -> Rows:
-    stage = Stage(name, 1, {}, (1000,))  # 4 kB and a little
+    stage = Stage(name, "1", {}, (1000,))  # 4 kB and a little
     return Store(root, max_bytes=limit).rows(stage, CHECKSUMS[:1], lambda _: [np.zeros(1000, np.float32)], shards=1)
 
 
@@ -352,7 +352,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk(small_disk: Path) -> None:
-    stage = Stage("big", 1, {}, (1000,))
+    stage = Stage("big", "1", {}, (1000,))
 
     def compute(numbers: np.ndarray) -> Iterator[Row]:
         return (np.zeros(1000, np.float32) for _ in numbers)

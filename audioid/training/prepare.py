@@ -1,0 +1,95 @@
+"""The two stages that the store keeps: waveforms of recordings, and images of waveforms."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from numpy.typing import NDArray
+
+import audioid.data.audio
+import audioid.transforms
+from audioid.data.audio import Unreadable, load
+from audioid.data.index import Index
+from audioid.data.store import Row, Rows, Stage, Store, shard_of
+
+DECODED_AT_ONCE = 256  # recordings in memory until they are written
+TRANSFORMED_AT_ONCE = 64
+
+
+def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: int) -> Rows:
+    """The index's recordings, float32 `(time,)` each, decoded as the arguments `audio` of `load` say.
+
+    What cannot be decoded after all is in `failed` of the result.
+    """
+    paths = [index.root / path for path in index.table["path"]]
+
+    def decoded(number: int) -> Row | str:
+        try:
+            return load(paths[number], **audio)
+        except Unreadable as error:
+            return error.reason
+
+    def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(numbers), DECODED_AT_ONCE):
+                yield from pool.map(decoded, numbers[start : start + DECODED_AT_ONCE])
+
+    version = _version([Path(audioid.data.audio.__file__)], soundfile.__libsndfile_version__, soxr.__version__)
+    stage = Stage("waveforms", version, audio, (round(audio["sample_rate"] * audio["seconds"]),))
+    return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
+
+
+def images(
+    waveforms: Rows,
+    store: Store,
+    *,
+    transform: Mapping[str, Any],
+    image: Mapping[str, Any],
+    shards: int,
+    device: str,
+) -> Rows:
+    """The images of these waveforms, float32 `(1, size, size)` each, computed on `device`.
+
+    Raises AudioidError as `audioid.transforms.build`.
+    """
+    image = {key: value for key, value in image.items() if key != "standardize"}  # the network's, not the image's
+    sound = waveforms.stage
+
+    def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
+        module = audioid.transforms.build(
+            transform, image, sample_rate=sound.settings["sample_rate"], n_samples=sound.shape[0]
+        ).to(device)
+        for start in range(0, len(numbers), TRANSFORMED_AT_ONCE):
+            some = numbers[start : start + TRANSFORMED_AT_ONCE]
+            reasons = [waveforms.failed.get(waveforms.checksums[number]) for number in some]
+            good = some[[reason is None for reason in reasons]]
+            with torch.inference_mode():
+                made = iter(module(torch.from_numpy(waveforms[good]).to(device)).cpu().numpy() if len(good) else [])
+            yield from (next(made) if reason is None else reason for reason in reasons)
+
+    code = sorted(Path(audioid.transforms.__file__).parent.glob("*.py"))
+    settings = {"waveforms": asdict(sound), "transform": dict(transform), "image": image}
+    size = image["size"]
+    stage = Stage(f"images-{transform['name']}", _version(code, torch.__version__), settings, (1, size, size))
+    return store.rows(stage, waveforms.checksums, compute, shards=shards)
+
+
+def only_shard(index: Index, shard: int, shards: int) -> Index:
+    """The index of those recordings alone that the store keeps in this shard."""
+    here = [shard_of(checksum, shards) == shard for checksum in index.table["checksum"]]
+    return replace(index, table=index.table[here].reset_index(drop=True))
+
+
+def _version(code: Sequence[Path], *libraries: str) -> str:
+    """A stage's version: another one after any change of its source files or of the libraries below it."""
+    digest = hashlib.sha256("\0".join(libraries).encode())
+    for path in code:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
