@@ -4,6 +4,7 @@
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, make_dataclass
@@ -24,6 +25,7 @@ from audioid.schema import OPTIONS, Range, Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+MAX_NAME = 120  # characters of a run's name, which is also its folder's
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
@@ -91,6 +93,28 @@ def validate(config: DictConfig) -> Settings:
     settings = cast(Settings, _typed(Settings, plain, "", groups))
     _check_together(settings)
     return settings
+
+
+def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
+    """What tells this run from others in a list, such as `cwt width=32 seed=0`: its choices in few words."""
+    known = list(_known_keys())
+    words = [transform]
+    for text in overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        last = key.rpartition(".")[2]
+        if key in PATH_KEYS:
+            value = Path(value.strip("'\"")).name
+        if key in ("transform", "seed", "resume", "store.root") or (key == "data" and value in ("folder", "manifest")):
+            continue
+        is_clear = sum(name.rpartition(".")[2] == last for name in known) == 1
+        words.append(f"{last if is_clear else key}={value}")
+    name = re.sub(r"[^\w .=+-]", "_", " ".join([*words, f"seed={seed}"]))
+    if len(name) > MAX_NAME:
+        name = f"{name[: MAX_NAME - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def _typed(schema: type, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:

@@ -55,6 +55,8 @@ class SyntheticData(Data):
     seed: Annotated[int, Range(low=0)]
     per_class: Annotated[int, Range(low=1)]
     kits: Annotated[int, Range(low=1)]
+    sample_rate: Annotated[int, Range(low=8000)]
+    seconds: Annotated[float, Range(above=0)]
 
 
 @dataclass(frozen=True)

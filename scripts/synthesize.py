@@ -29,8 +29,8 @@ def main() -> None:
             seed=data.seed,
             per_class=data.per_class,
             kits=data.kits,
-            sample_rate=settings.audio.sample_rate,
-            seconds=settings.audio.seconds,
+            sample_rate=data.sample_rate,
+            seconds=data.seconds,
         )
     except AudioidError as error:
         sys.exit(str(error))

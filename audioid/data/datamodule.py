@@ -1,0 +1,90 @@
+"""Batches of rows and targets for Lightning."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from audioid.data.split import Split
+
+Numbers = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor]
+
+
+class RowSource(Protocol):
+    """Rows that are read by their numbers, such as those of the store."""
+
+    def __getitem__(self, numbers: Numbers) -> NDArray[np.float32]: ...
+
+
+class Part(Dataset[Batch]):
+    """The rows `numbers` of a source with their targets; whole batches are read at once."""
+
+    def __init__(self, rows: RowSource, targets: Numbers, numbers: Numbers) -> None:
+        self.rows, self.targets, self.numbers = rows, targets, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitems__(self, places: list[int]) -> Batch:
+        numbers = self.numbers[places]
+        return torch.from_numpy(self.rows[numbers]), torch.from_numpy(self.targets[numbers])
+
+
+class Shuffled(Sampler[int]):
+    """A new order each epoch that depends on seed and epoch alone, so that a resumed run sees the same batches."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
+
+
+class AudioDataModule(LightningDataModule):
+    """Batches `(rows, targets)` of the three parts of a split.
+
+    `training_rows` are what the training part is read from: `rows` themselves, or waveforms whose sound is
+    augmented before they become images.
+    """
+
+    def __init__(
+        self, rows: RowSource, training_rows: RowSource, targets: Numbers, split: Split, *, batch_size: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.rows, self.training_rows, self.targets, self.split = rows, training_rows, targets, split
+        self.batch_size, self.seed = batch_size, seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        part = Part(self.training_rows, self.targets, self.split.train)
+        # Batch normalisation cannot learn from a last batch of one.
+        alone = len(part) % self.batch_size == 1 and len(part) > 1
+        return self._loader(part, sampler=Shuffled(len(part), self.seed), drop_last=alone)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        return self.in_order(self.split.val) if len(self.split.val) else []
+
+    def in_order(self, numbers: Numbers) -> DataLoader[Batch]:
+        """The rows `numbers` as images, one after the other, for evaluation."""
+        return self._loader(Part(self.rows, self.targets, numbers))
+
+    def _loader(self, part: Part, sampler: Sampler[int] | None = None, drop_last: bool = False) -> DataLoader[Batch]:
+        # Rows are read from memory-mapped arrays a batch at a time: worker processes would only add copies.
+        return DataLoader(part, self.batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    """The batch as `Part` read it; PyTorch types the argument for lists of items."""
+    return batch

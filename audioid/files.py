@@ -1,0 +1,26 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audioid.errors import AudioidError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
+
+    Raises:
+        AudioidError: the folder cannot be made or written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise AudioidError(f"{path}: {error.strerror or error}; choose a folder that can be written") from error
+    finally:
+        part.unlink(missing_ok=True)

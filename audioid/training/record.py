@@ -1,0 +1,69 @@
+"""The files that a run leaves for others: what was measured, what was predicted, what was left out."""
+
+import json
+import platform
+import resource
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from audioid.data.index import Index
+from audioid.files import replacing
+
+LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
+
+
+def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+    """`predictions.csv`: `path,label,predicted,group` and a column of probabilities per class, a row per test file."""
+    table = index.table.iloc[rows][["path", "label", "group"]].reset_index(drop=True)
+    table.insert(2, "predicted", [index.classes[number] for number in probabilities.argmax(1)])
+    table = table.join(pd.DataFrame(probabilities, columns=index.classes), rsuffix="_probability")
+    with replacing(path) as part:
+        table.to_csv(part, index=False, float_format="%.6f")
+
+
+def write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
+    """`skipped.csv`: `path,reason` of each file that was left out."""
+    with replacing(path) as part:
+        pd.DataFrame(skipped, columns=["path", "reason"]).to_csv(part, index=False)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Plain values as JSON, with a line each."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Of Python, audioid and the libraries that the figures depend on."""
+    return {"python": platform.python_version(), "audioid": version("audioid")} | {
+        name: version(name) for name in LIBRARIES
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, with `+` where files differ from it; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def peak_memory_mib() -> float:
+    """The most memory that this process has held so far, on the processor and on the GPU together, in MiB."""
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if torch.cuda.is_available():
+        held += torch.cuda.max_memory_allocated() / 2**20
+    return round(held, 1)

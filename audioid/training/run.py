@@ -1,0 +1,241 @@
+"""One run: from settings to a trained network and the record of what it can do."""
+
+import json
+import logging
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from sklearn.metrics import confusion_matrix, f1_score
+from torch import nn
+from torch.utils.data import DataLoader
+
+from audioid import model_folder, models, transforms
+from audioid.data.datamodule import AudioDataModule, Batch
+from audioid.schema import Settings
+from audioid.training import record
+from audioid.training.board import Board
+from audioid.training.callbacks import KeepLast, ProgressLines
+from audioid.training.material import Material, Stopwatch, gather
+from audioid.training.module import Classifier
+
+BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
+
+
+def run(settings: Settings, folder: Path) -> None:
+    """Trains and judges one network and leaves its record in `folder`; goes on from a checkpoint found there.
+
+    Raises:
+        AudioidError: the recordings or the settings do not allow it.
+        SystemExit: it was stopped; what was reached is kept.
+    """
+    if _is_done(settings, folder):
+        print(f"{folder.name}: done already", flush=True)
+        return
+    _quiet()
+    print(folder.name, flush=True)
+    watch = Stopwatch()
+    with watch("total"):
+        scores = _run(settings, folder, watch)
+    # The last file: a run without it is not done.
+    if scores:
+        record.write_json(folder / "metrics.json", scores | {"seconds": watch.seconds})
+        print(f"  test accuracy {scores['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
+
+
+def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
+    board = Board(folder)
+    trainer = _trainer(settings, folder, board)
+    device = trainer.strategy.root_device
+    material = gather(settings, watch, device=str(device))
+    index, parts = material.index, material.split
+    record.write_skipped(folder / "skipped.csv", index.skipped)
+    print(f"  {_described(material)}", flush=True)
+
+    seed_everything(settings.seed, verbose=False)
+    network = models.build(asdict(settings.model), n_classes=len(index.classes), image_size=settings.image.size)
+    data = AudioDataModule(
+        material.images, material.images, index.targets, parts, batch_size=settings.data.batch_size, seed=settings.seed
+    )
+    if settings.image.standardize != "none":
+        normalize = cast(models.Normalize, network[0])
+        normalize.fit((images for images, _ in data.in_order(parts.train)), over=settings.image.standardize)
+    board.choices(asdict(settings))
+    with watch("fit"):
+        epochs = _fit(settings, folder, trainer, network, data)
+    if not trainer.is_global_zero:  # with several devices, the others have nothing more to do
+        return {}
+
+    network.eval().to(device)
+    with watch("test"):
+        known = {
+            part: _log_probabilities(network, data.in_order(rows), device)
+            for part, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
+        }
+    judged = {part: _judged(known[part], index.targets[getattr(parts, part)]) for part in known}
+    test_targets, predicted = index.targets[parts.test], known["test"].argmax(1)
+    macro_f1 = float(f1_score(test_targets, predicted, average="macro"))
+    scores = {
+        "transform": settings.transform.name,
+        "seed": settings.seed,
+        "split_seed": settings.split.seed,
+        "fold": settings.split.fold if settings.split.name in ("kfold", "given") else None,
+        "classes": index.classes,
+        "n_train": len(parts.train),
+        "n_val": len(parts.val),
+        "n_test": len(parts.test),
+        "train_accuracy": judged["train"][0],
+        "val_accuracy": judged["val"][0] if len(parts.val) else None,
+        "test_accuracy": judged["test"][0],
+        "test_macro_f1": macro_f1,
+        "test_loss": judged["test"][1],
+        "epochs": epochs,
+        "max_epochs": settings.trainer.max_epochs,
+        "parameters": sum(weights.numel() for weights in network.parameters()),
+        "index_digest": index.digest,
+        "commit": record.commit(),
+        "versions": record.versions(),
+    }
+    record.write_predictions(folder / "predictions.csv", index, parts.test, np.exp(known["test"]))
+    model_folder.save(
+        folder / "model",
+        network,
+        labels=index.classes,
+        audio=asdict(settings.audio),
+        image=asdict(settings.image),
+        transform=asdict(settings.transform),
+        model=asdict(settings.model),
+    )
+    counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
+    board.result(counts, index.classes, [judged["test"][0], macro_f1, judged["test"][1]], epochs)
+    _show_examples(board, settings, material)
+    board.experiment.close()
+    return scores | {"peak_memory_mib": record.peak_memory_mib()}
+
+
+def _fit(settings: Settings, folder: Path, trainer: Trainer, network: nn.Sequential, data: AudioDataModule) -> int:
+    """Trains `network` and gives it the weights of the epoch to keep; returns how many epochs there were."""
+    module = Classifier(
+        cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
+        AsItIs(),
+        optimizer=asdict(settings.optimizer),
+        scheduler=asdict(settings.scheduler),
+        seed=settings.seed,
+    )
+    checkpoints = folder / "checkpoints"
+    last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
+    try:
+        trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as stop:
+        kept = f"; go on with: python train.py resume='{folder}'" if last.exists() else ""
+        print(f"Stopped in epoch {trainer.current_epoch + 1}{kept}", file=sys.stderr)
+        # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
+        raise SystemExit(130 if stop.code == 1 else stop.code) from None
+    if best.exists():
+        kept_weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        module.load_state_dict(kept_weights)
+    return trainer.current_epoch
+
+
+def _trainer(settings: Settings, folder: Path, board: Board) -> Trainer:
+    chosen = settings.trainer
+    checkpoints = folder / "checkpoints"
+    callbacks: list[Callback] = [KeepLast(checkpoints)]
+    if settings.split.val_fraction > 0 or settings.split.name == "given":
+        monitor, mode = BEST_BY[chosen.best_by]
+        callbacks.insert(
+            0,
+            ModelCheckpoint(
+                checkpoints, "best", monitor, mode=mode, save_weights_only=True, enable_version_counter=False
+            ),
+        )
+        if chosen.patience is not None:
+            callbacks.insert(0, EarlyStopping(monitor, mode=mode, patience=chosen.patience))
+    is_terminal = sys.stdout.isatty()
+    if not is_terminal:
+        callbacks.append(ProgressLines())
+    return Trainer(
+        max_epochs=chosen.max_epochs,
+        accelerator=chosen.accelerator,
+        devices=chosen.devices,
+        strategy=chosen.strategy,
+        logger=board,
+        callbacks=callbacks,
+        default_root_dir=folder,
+        deterministic=True,
+        enable_model_summary=False,
+        enable_progress_bar=is_terminal,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+
+
+@torch.inference_mode()
+def _log_probabilities(network: nn.Module, batches: DataLoader[Batch], device: torch.device) -> NDArray[np.float64]:
+    """The logarithm of each class's probability for each recording, `(recordings, classes)`."""
+    found = [network(images.to(device)).double().log_softmax(1).cpu().numpy() for images, _ in batches]
+    return np.concatenate(found) if found else np.empty((0, 0))
+
+
+def _judged(log_probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy."""
+    if not len(targets):
+        return float("nan"), float("nan")
+    right = log_probabilities.argmax(1) == targets
+    return float(right.mean()), float(-log_probabilities[np.arange(len(targets)), targets].mean())
+
+
+def _described(material: Material) -> str:
+    index, parts = material.index, material.split
+    text = f"{len(index.table)} recordings of {len(index.classes)} classes: {len(parts.train)} to train on, "
+    text += f"{len(parts.val)} to choose the epoch, {len(parts.test)} to judge at the end"
+    if not len(parts.val):
+        text += " (no validation part: the last epoch is kept, and the test part is only scored once, at the end)"
+    if index.skipped:
+        text += f"; {len(index.skipped)} files left out, see skipped.csv"
+    return text
+
+
+def _show_examples(board: Board, settings: Settings, material: Material) -> None:
+    """One training recording of each class, the first by path."""
+    train = material.split.train
+    firsts = train[np.unique(material.index.targets[train], return_index=True)[1]]
+    transform = transforms.build(
+        asdict(settings.transform),
+        asdict(settings.image),
+        sample_rate=settings.audio.sample_rate,
+        n_samples=material.waveforms.stage.shape[0],
+    )
+    board.examples(firsts, material, settings.audio.sample_rate, transform)
+
+
+def _is_done(settings: Settings, folder: Path) -> bool:
+    """Whether an earlier run in this folder trained as long as is asked for now, or chose to stop."""
+    try:
+        earlier = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(earlier["max_epochs"] >= settings.trainer.max_epochs)
+
+
+def _quiet() -> None:
+    """Silences what Lightning tells everybody in every run."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+
+
+class AsItIs(nn.Module):
+    """Training batches without augmentation."""
+
+    def forward(self, rows: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return rows, targets

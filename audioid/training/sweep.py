@@ -1,0 +1,32 @@
+"""What happens when the last run of a sweep has ended."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class CompareAtEnd(Callback):
+    """Writes and prints the comparison of a sweep's runs, and names those that failed."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the program with status 1 where a run failed; Hydra itself would end with 0."""
+        from audioid.comparison.report import compare
+        from audioid.errors import AudioidError
+
+        sweep = Path(config.hydra.sweep.dir)
+        try:
+            print(compare(sweep, sweep))
+        except AudioidError as error:
+            print(f"error: {error}", file=sys.stderr)
+        print(f"Look at every run: make tensorboard RUNS='{sweep}'")
+        failed = sorted(sweep.glob("*/error.txt"))
+        for file in failed:
+            print(f"error: {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+        if failed:
+            print(
+                f"{len(failed)} of the runs failed; mend and go on: python train.py resume='{sweep}'", file=sys.stderr
+            )
+            sys.exit(1)
