@@ -32,6 +32,10 @@ HOP_SECONDS = 0.005
 ONSET_DECIBEL = -30.0
 # Output samples decoded beyond the end, so that the resampling filter does not see an edge there.
 MARGIN = 128
+# What libsndfile says of a FLAC whose header leaves its length open, as recorders that write to a pipe make it;
+# and the error of the seek that soundfile does after each read, which fails at the end of such a file.
+UNKNOWN_FRAMES = 2**63 - 1
+SEEK_FAILED = 39
 # Below -120 dBFS there is only rounding noise, which no level treatment should raise.
 SILENCE = 1e-6
 RMS_LEVEL = 0.1
@@ -68,6 +72,13 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
         raise Unreadable(path, f"cannot be opened ({error.strerror})") from None
 
 
+def count_frames(file: soundfile.SoundFile) -> int:
+    """Frames of a file just opened: as its header says, else as decoding finds (within `SEARCH_VALUES`)."""
+    if file.frames < UNKNOWN_FRAMES:
+        return int(file.frames)
+    return sum(map(len, _mono_blocks(file, SEARCH_VALUES // file.channels)))
+
+
 def _text(error: soundfile.LibsndfileError) -> str:
     return error.error_string.removeprefix("Error : ").rstrip(".").lower()
 
@@ -101,13 +112,12 @@ def load(
     """
     time = round(sample_rate * seconds)
     with open_recording(path) as file:
-        # Frames of the file that make `time` samples, and those with the margin.
-        window = math.ceil(time * file.samplerate / sample_rate)
-        margin = math.ceil(MARGIN * file.samplerate / sample_rate)
-        if start != "beginning" and file.frames > window:
-            file.seek(_start(file, window, start))
-        wave = np.concatenate([*_mono_blocks(file, window + margin), np.empty(0, np.float32)])
         rate = file.samplerate
+        # Frames of the file that make `time` samples, and those that make the margin.
+        window, margin = (math.ceil(count * rate / sample_rate) for count in (time, MARGIN))
+        if start != "beginning" and file.frames > window:
+            _skip(file, _start(path, window, start))
+        wave = np.concatenate([*_mono_blocks(file, window + margin), np.empty(0, np.float32)])
     if not wave.size:
         raise Unreadable(path, "breaks off before its first sample; copy it again")
     if rate != sample_rate:
@@ -117,26 +127,48 @@ def load(
 
 def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
     """The next `frames` frames, or as many as there are, averaged over channels."""
+    frames = min(frames, file.frames - file.tell()) if file.seekable() else frames
     step = max(1, BLOCK_VALUES // file.channels)
     while frames > 0:
-        block = file.read(min(step, frames), dtype="float32", always_2d=True)
+        block, last = _read(file, min(step, frames))
         if not len(block):
             return
-        if not (block.min() >= -LARGEST_SAMPLE and block.max() <= LARGEST_SAMPLE):  # also true for NaN
+        if not (block.min() >= -LARGEST_SAMPLE and block.max() <= LARGEST_SAMPLE):  # NaN is no larger, nor smaller
             raise Unreadable(Path(file.name), "holds samples that are no numbers or far too large; export it again")
         yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
-        frames -= len(block)
+        frames = 0 if last else frames - len(block)
 
 
-def _start(file: soundfile.SoundFile, window: int, start: str) -> int:
+def _read(file: soundfile.SoundFile, frames: int) -> tuple[Waveform, bool]:
+    """At most so many frames, `(frames, channels)`, and whether nothing can follow."""
+    block = np.full((frames, file.channels), np.nan, np.float32)
+    try:
+        return file.read(out=block), False
+    except soundfile.LibsndfileError as error:
+        if file.frames < UNKNOWN_FRAMES or error.code != SEEK_FAILED:
+            raise
+        return block[~np.isnan(block[:, 0])], True
+
+
+def _skip(file: soundfile.SoundFile, frames: int) -> None:
+    """Go forward in a file just opened."""
+    if file.seekable() and file.frames < UNKNOWN_FRAMES:
+        file.seek(frames)
+    else:
+        for _ in _mono_blocks(file, frames):
+            pass
+
+
+def _start(path: Path, window: int, start: str) -> int:
     """The frame where the part of `window` frames begins."""
-    if start == "random":
-        with open(file.name, "rb") as content:
-            digest = hashlib.blake2b(content.read(2**16), digest_size=8).digest()
-        latest: int = file.frames - window
-        return int.from_bytes(digest, "big") % (latest + 1)
-    hop = math.ceil(file.samplerate * HOP_SECONDS)
-    power = _hop_power(file, hop)
+    with open_recording(path) as file:
+        if start == "random":
+            latest = max(0, count_frames(file) - window)
+            with path.open("rb") as content:
+                digest = hashlib.blake2b(content.read(2**16), digest_size=8).digest()
+            return int.from_bytes(digest, "big") % (latest + 1)
+        hop = math.ceil(file.samplerate * HOP_SECONDS)
+        power = _hop_power(file, hop)
     last = max(0, power.size - math.ceil(window / hop))
     if start == "onset":
         threshold = power.max(initial=0.0) * 10 ** (ONSET_DECIBEL / 10)

@@ -20,7 +20,7 @@ import pandas as pd
 import soundfile
 from numpy.typing import NDArray
 
-from audioid.data.audio import AUDIO_SUFFIXES, Unreadable, open_recording
+from audioid.data.audio import AUDIO_SUFFIXES, Unreadable, count_frames, open_recording
 from audioid.errors import AudioidError
 
 logger = logging.getLogger(__name__)
@@ -302,7 +302,7 @@ def _read_header(path: Path) -> _Header:
     try:
         with open_recording(path) as file, path.open("rb") as content:
             checksum = hashlib.file_digest(content, _new_checksum).hexdigest()
-            seconds = file.frames / file.samplerate
+            seconds = count_frames(file) / file.samplerate
             return _Header(seconds, file.samplerate, file.channels, file.subtype, checksum)
     except Unreadable as error:
         return _Header(reason=error.reason)
