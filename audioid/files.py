@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audioid.errors import AudioidError
@@ -23,4 +23,5 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise AudioidError(f"{path}: {error.strerror or error}; choose a folder that can be written") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
