@@ -119,6 +119,17 @@ class Cqt(Transform):
 @dataclass(frozen=True)
 class Augment:
     name: str
+    share: Annotated[float, Range(above=0, high=1)]
+    pitch: Annotated[float, Range(low=0, high=12)]
+    speed: Annotated[float, Range(low=0, high=0.5)]
+    filter: Annotated[float, Range(low=0, high=40)]
+    room: Annotated[float, Range(low=0, high=2)]
+    noise: Annotated[float | None, Range(low=-20, high=100)]
+    time_shift: Annotated[float, Range(low=0, high=0.9)]
+    gain: Annotated[float, Range(low=0, high=60)]
+    frequency_mask: Annotated[float, Range(low=0, high=0.9)]
+    time_mask: Annotated[float, Range(low=0, high=0.9)]
+    mixup: Annotated[float, Range(low=0, high=10)]
 
 
 @dataclass(frozen=True)
@@ -202,7 +213,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "data": {"synthetic": SyntheticData, "folder": FolderData, "manifest": ManifestData},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), Split),
     "transform": {"fft": Fft, "cwt": Cwt, "ssq": Ssq, "cqt": Cqt},
-    "augment": {"none": Augment, "specaugment": Augment},
+    "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), Augment),
     "model": {"cnn": Cnn, "original": Model},
     "optimizer": {"sgd": Sgd, "adamw": Optimizer},
     "scheduler": {"constant": Scheduler, "cosine": Cosine, "plateau": Plateau},
