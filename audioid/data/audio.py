@@ -70,6 +70,8 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
         raise Unreadable(path, f"is damaged, or no sound that can be decoded ({_text(error)})") from None
     except OSError as error:
         raise Unreadable(path, f"cannot be opened ({error.strerror})") from None
+    except UnicodeEncodeError:
+        raise Unreadable(path, "has a name that is not UTF-8; rename it") from None
 
 
 def count_frames(file: soundfile.SoundFile) -> int:

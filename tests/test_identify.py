@@ -1,0 +1,260 @@
+import csv
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audioid import model_folder, models, transforms
+from audioid.data import audio
+from audioid.identify import BATCH_SIZE, find_recordings, identify
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "identify.py"
+RATE = 8000
+LABELS = ["high", "low", "middle"]
+PITCHES = {"high": 2000.0, "low": 150.0, "middle": 600.0}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "audio": {
+        "sample_rate": RATE, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
+    },
+    "image": {"size": 32, "f_min": 50.0, "f_max": 3500.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0},
+    "transform": {"name": "fft", "n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None},
+    "model": {"name": "cnn", "width": 4, "depth": 2, "dropout": 0.0},
+}  # fmt: skip
+
+
+def tone(label: str, rng: np.random.Generator) -> np.ndarray:
+    time = np.arange(RATE // 4) / RATE
+    return 0.5 * np.sin(2 * np.pi * PITCHES[label] * rng.uniform(0.8, 1.25) * time) + 0.01 * rng.standard_normal(
+        time.size
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that tells tones of three registers apart."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    targets = torch.arange(96) % 3
+    waves = torch.tensor(np.array([tone(LABELS[target], rng) for target in targets]), dtype=torch.float32)
+    images = transforms.build(SETTINGS["transform"], SETTINGS["image"], sample_rate=RATE, n_samples=RATE // 4)(waves)
+    network = models.build(SETTINGS["model"], n_classes=3, image_size=32)
+    network[0].fit([images], over="global")
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for _ in range(40):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(images), targets).backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    model_folder.save(folder, network, labels=LABELS, **SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Seven files in folders; two of them cannot be read, and two more are none of our business."""
+    rng = np.random.default_rng(1)
+    root = tmp_path / "my [own] sounds"
+    for name in ("low/a.wav", "low/ä b.FLAC", "high/deep/c.wav", "middle/d.AIFF", "e low.wav"):
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        label = next(label for label in LABELS if label in name)
+        soundfile.write(file, tone(label, rng), RATE)
+    (root / "empty.wav").write_bytes(b"")
+    (root / "text.wav").write_text("no sound")
+    (root / "notes.txt").write_text("not a recording")
+    (root / "low" / "._a.wav").write_bytes(b"hidden")
+    return root
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the script in this process, where torch is imported already."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        code: int | str | None = 0
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+            if isinstance(code, str):  # as the interpreter does
+                print(code, file=sys.stderr)
+                code = 1
+        return Done(code or 0, *capfd.readouterr())
+
+    return run
+
+
+def test_names_what_is_heard_and_goes_on_after_what_cannot_be_read(trained: Path, recordings: Path) -> None:
+    model = model_folder.load(trained)
+    answers = list(identify(model, find_recordings([str(recordings)]), top=2))
+    heard = {str(answer.path.relative_to(recordings)): answer.names[0][0] for answer in answers if answer.names}
+    assert heard == {
+        "e low.wav": "low",
+        "high/deep/c.wav": "high",
+        "low/a.wav": "low",
+        "low/ä b.FLAC": "low",
+        "middle/d.AIFF": "middle",
+    }
+    assert {answer.path.name: answer.error for answer in answers if answer.error} == {
+        "empty.wav": "is empty (0 bytes); copy it again",
+        "text.wav": next(answer.error for answer in answers if answer.path.name == "text.wav"),
+    }
+    for answer in answers:
+        assert len(answer.names) in (0, 2)
+        assert answer.names == sorted(answer.names, key=lambda name: -name[1])
+
+
+def test_batches_answer_as_single_recordings_do(trained: Path, recordings: Path) -> None:
+    model = model_folder.load(trained)
+    paths = sorted(recordings.rglob("*.wav"))
+    for answer in identify(model, paths * 10, top=3):
+        if answer.error is None:
+            waveform = torch.from_numpy(audio.load(answer.path, **SETTINGS["audio"]))[None]
+            probabilities = model.network(model.transform(waveform))[0].softmax(0)
+            for label, probability in answer.names:
+                assert probability == pytest.approx(float(probabilities[LABELS.index(label)]), abs=1e-5)
+            assert sum(probability for _, probability in answer.names) == pytest.approx(1)
+
+
+def test_answers_stream_with_bounded_memory(trained: Path, recordings: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal taken
+        for path in repeat(recordings / "low" / "a.wav"):
+            taken += 1
+            yield path
+
+    answers = identify(model_folder.load(trained), endless(), top=1)
+    for _ in range(BATCH_SIZE + 1):
+        assert next(answers).names[0][0] == "low"
+    assert taken == 2 * BATCH_SIZE
+
+
+def test_finds_files_folders_and_globs(recordings: Path) -> None:
+    def names(*arguments: object) -> list[str]:
+        return [path.name for path in find_recordings(map(str, arguments))]
+
+    assert names(recordings / "notes.txt") == ["notes.txt"]
+    assert names(recordings / "low") == ["a.wav", "ä b.FLAC"]
+    assert names(recordings) == ["e low.wav", "empty.wav", "text.wav", "c.wav", "a.wav", "ä b.FLAC", "d.AIFF"]
+    assert names(recordings.parent / "*" / "*" / "*.wav") == ["a.wav"]
+    assert names(recordings.parent / "**" / "deep") == ["c.wav"]
+    assert names(recordings / "none*.wav", recordings / "nowhere") == ["none*.wav", "nowhere"]
+
+
+def test_an_empty_folder_is_told(trained: Path, tmp_path: Path) -> None:
+    (answer,) = identify(model_folder.load(trained), [tmp_path], top=3)
+    assert answer.error == "holds no recordings"
+
+
+def test_table_csv_and_json_tell_the_same(run: Run, trained: Path, recordings: Path, tmp_path: Path) -> None:
+    table = run(trained, recordings, "--top", 2)
+    assert table.returncode == 0
+    assert [line.split(": ")[0].split("/")[-1] for line in table.stderr.splitlines()] == ["empty.wav", "text.wav"]
+    lines = table.stdout.splitlines()
+    assert len(lines) == 7
+    assert len({line.index(str(recordings)) for line in lines}) == 1
+    assert lines[0].startswith("low ")
+    assert lines[1].startswith("(not read)")
+
+    assert run(trained, recordings, "--top", 2, "--format", "csv", "--out", tmp_path / "new" / "a.csv").stdout == ""
+    with (tmp_path / "new" / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "label_1", "probability_1", "label_2", "probability_2", "error"]
+
+    answers = json.loads(run(trained, recordings, "--top", 2, "--format", "json").stdout)
+    for line, row, answer in zip(lines, rows, answers, strict=True):
+        assert row["path"] == answer["path"]
+        assert line.endswith(row["path"])
+        assert (row["error"] or None) == answer["error"]
+        if not row["error"]:
+            assert line.split()[0] == row["label_1"] == answer["names"][0]["label"]
+            assert float(row["probability_1"]) == answer["names"][0]["probability"]
+
+
+def test_one_picked_recording_and_more_names_than_there_are(run: Run, trained: Path, recordings: Path) -> None:
+    done = run(trained, recordings / "low" / "ä b.FLAC", "--top", 9, "--format", "csv")
+    header, row = done.stdout.splitlines()
+    assert header == "path,label_1,probability_1,label_2,probability_2,label_3,probability_3,error"
+    assert ",low," in row
+
+
+def test_nothing_read_is_a_failure_with_its_rows_written(
+    run: Run, trained: Path, recordings: Path, tmp_path: Path
+) -> None:
+    done = run(trained, recordings / "text.wav", "nowhere*", "--format", "json", "--out", tmp_path / "a.json")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "No recording could be read."
+    assert len(done.stderr.splitlines()) == 3
+    assert [bool(row["error"]) for row in json.loads((tmp_path / "a.json").read_text())] == [True, True]
+
+
+def test_wrong_arguments_are_told_in_a_line(run: Run, trained: Path, recordings: Path) -> None:
+    done = run(recordings, recordings)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{recordings}/model.json: No such file or directory")
+    assert done.stderr.count("\n") == 1
+    assert run(trained, recordings, "--top", 0).returncode == 2
+    blocked = run(trained, recordings / "low", "--out", recordings / "notes.txt" / "a.csv")
+    assert blocked.returncode == 1
+    assert blocked.stderr.endswith("choose a folder that can be written\n")
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(run: Run, trained: Path, recordings: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(SCRIPT), str(trained), str(recordings / "low")]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_name_that_is_not_utf_8_is_told(trained: Path, recordings: Path) -> None:
+    odd = os.fsencode(recordings) + b"/\xff.wav"
+    try:
+        shutil.copy(os.fsencode(recordings / "low" / "a.wav"), odd)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    done = subprocess.run([sys.executable, SCRIPT, trained, odd], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == odd + b": has a name that is not UTF-8; rename it"
+    assert done.stdout.rstrip().endswith(odd)
+
+
+def test_needs_neither_hydra_nor_lightning_nor_the_data(
+    run: Run, trained: Path, recordings: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "elsewhere"
+    shutil.copytree(trained, alone)
+    code = (
+        f"import runpy, sys; sys.argv = {[str(SCRIPT), str(alone), str(recordings / 'low')]!r};"
+        "runpy.run_path(sys.argv[0], run_name='__main__');"
+        "assert not {'hydra', 'omegaconf', 'pytorch_lightning', 'lightning', 'tensorboard'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
