@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     waves = torch.tensor(np.array([tone(LABELS[target], rng) for target in targets]), dtype=torch.float32)
     images = transforms.build(SETTINGS["transform"], SETTINGS["image"], sample_rate=RATE, n_samples=RATE // 4)(waves)
     network = models.build(SETTINGS["model"], n_classes=3, image_size=32)
-    network[0].fit([images], over="global")
+    cast(models.Normalize, network[0]).fit([images], over="global")
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     for _ in range(40):
         optimizer.zero_grad()
@@ -94,15 +94,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-        code: int | str | None = 0
+        code = 0
         try:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         except SystemExit as end:
-            code = end.code
-            if isinstance(code, str):  # as the interpreter does
-                print(code, file=sys.stderr)
-                code = 1
-        return Done(code or 0, *capfd.readouterr())
+            code = end.code if isinstance(end.code, int) else 1
+            if isinstance(end.code, str):  # as the interpreter does
+                print(end.code, file=sys.stderr)
+        return Done(code, *capfd.readouterr())
 
     return run
 
@@ -224,7 +223,7 @@ def test_wrong_arguments_are_told_in_a_line(run: Run, trained: Path, recordings:
     assert blocked.stderr.endswith("choose a folder that can be written\n")
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(run: Run, trained: Path, recordings: Path) -> None:
+def test_a_reader_who_has_seen_enough_is_no_error(trained: Path, recordings: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, str(SCRIPT), str(trained), str(recordings / "low")]
@@ -245,9 +244,7 @@ def test_a_name_that_is_not_utf_8_is_told(trained: Path, recordings: Path) -> No
     assert done.stdout.rstrip().endswith(odd)
 
 
-def test_needs_neither_hydra_nor_lightning_nor_the_data(
-    run: Run, trained: Path, recordings: Path, tmp_path: Path
-) -> None:
+def test_needs_neither_hydra_nor_lightning_nor_the_data(trained: Path, recordings: Path, tmp_path: Path) -> None:
     alone = tmp_path / "elsewhere"
     shutil.copytree(trained, alone)
     code = (
