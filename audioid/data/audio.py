@@ -30,7 +30,7 @@ BLOCK_VALUES = 2**20
 SEARCH_VALUES = 2**26
 HOP_SECONDS = 0.005
 ONSET_DECIBEL = -30.0
-# Output samples decoded beyond the end, so that the resampling filter does not see an edge there.
+# Samples, at the lower of both rates, decoded beyond the end: the resampling filter shall see no edge there.
 MARGIN = 128
 # What libsndfile says of a FLAC whose header leaves its length open, as recorders that write to a pipe make it;
 # and the error of the seek that soundfile does after each read, which fails at the end of such a file.
@@ -115,8 +115,8 @@ def load(
     time = round(sample_rate * seconds)
     with open_recording(path) as file:
         rate = file.samplerate
-        # Frames of the file that make `time` samples, and those that make the margin.
-        window, margin = (math.ceil(count * rate / sample_rate) for count in (time, MARGIN))
+        window = math.ceil(time * rate / sample_rate)
+        margin = math.ceil(MARGIN * max(1.0, rate / sample_rate))
         if start != "beginning" and file.frames > window:
             _skip(file, _start(path, window, start))
         wave = np.concatenate([*_mono_blocks(file, window + margin), np.empty(0, np.float32)])
