@@ -107,7 +107,7 @@ def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
         if key in ("transform", "seed", "resume", "store.root") or (key == "data" and value in ("folder", "manifest")):
             continue
         is_clear = sum(name.rpartition(".")[2] == last for name in known) == 1
-        words.append(f"{last if is_clear else key}={value}")
+        words.append(f"{last if is_clear or key in PATH_KEYS else key}={value}")
     name = re.sub(r"[^\w .=+-]", "_", " ".join([*words, f"seed={seed}"]))
     if len(name) > MAX_NAME:
         name = f"{name[: MAX_NAME - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -33,9 +33,9 @@ class Classifier(LightningModule):
         self.network, self.prepare = network, prepare
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
 
-    def on_train_epoch_start(self) -> None:
-        # Dropout and augmentation then depend on seed and epoch alone: a resumed run repeats them.
-        torch.manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1))
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Dropout and augmentation then depend on seed and step alone: a resumed run repeats them.
+        torch.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         return self._step("train", *self.prepare(*batch))

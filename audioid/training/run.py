@@ -19,8 +19,10 @@ from torch.utils.data import DataLoader
 
 from audioid import model_folder, models, transforms
 from audioid.data.datamodule import AudioDataModule, Batch
+from audioid.errors import AudioidError
 from audioid.schema import Settings
 from audioid.training import record
+from audioid.training.augment import Augment
 from audioid.training.board import Board
 from audioid.training.callbacks import KeepLast, ProgressLines
 from audioid.training.material import Material, Stopwatch, gather
@@ -61,15 +63,36 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
 
     seed_everything(settings.seed, verbose=False)
     network = models.build(asdict(settings.model), n_classes=len(index.classes), image_size=settings.image.size)
+    picture = transforms.build(
+        asdict(settings.transform),
+        asdict(settings.image),
+        sample_rate=settings.audio.sample_rate,
+        n_samples=material.waveforms.stage.shape[0],
+    )
+    augment = Augment(
+        asdict(settings.augment),
+        picture,
+        image=asdict(settings.image),
+        sample_rate=settings.audio.sample_rate,
+        classes=len(index.classes),
+    )
+    training_rows = material.waveforms if augment.of_sound else material.images
     data = AudioDataModule(
-        material.images, material.images, index.targets, parts, batch_size=settings.data.batch_size, seed=settings.seed
+        material.images, training_rows, index.targets, parts, batch_size=settings.data.batch_size, seed=settings.seed
     )
     if settings.image.standardize != "none":
         normalize = cast(models.Normalize, network[0])
         normalize.fit((images for images, _ in data.in_order(parts.train)), over=settings.image.standardize)
     board.choices(asdict(settings))
+    module = Classifier(
+        cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
+        augment,
+        optimizer=asdict(settings.optimizer),
+        scheduler=asdict(settings.scheduler),
+        seed=settings.seed,
+    )
     with watch("fit"):
-        epochs = _fit(settings, folder, trainer, network, data)
+        epochs = _fit(module, data, trainer, folder, settings.trainer.max_epochs)
     if not trainer.is_global_zero:  # with several devices, the others have nothing more to do
         return {}
 
@@ -115,33 +138,43 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     )
     counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
     board.result(counts, index.classes, [judged["test"][0], macro_f1, judged["test"][1]], epochs)
-    _show_examples(board, settings, material)
+    train = parts.train
+    firsts = train[np.unique(index.targets[train], return_index=True)[1]]  # of each class, by path
+    board.examples(firsts, material, settings.audio.sample_rate, picture)
     board.experiment.close()
     return scores | {"peak_memory_mib": record.peak_memory_mib()}
 
 
-def _fit(settings: Settings, folder: Path, trainer: Trainer, network: nn.Sequential, data: AudioDataModule) -> int:
-    """Trains `network` and gives it the weights of the epoch to keep; returns how many epochs there were."""
-    module = Classifier(
-        cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
-        AsItIs(),
-        optimizer=asdict(settings.optimizer),
-        scheduler=asdict(settings.scheduler),
-        seed=settings.seed,
-    )
-    checkpoints = folder / "checkpoints"
-    last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
+def _fit(module: Classifier, data: AudioDataModule, trainer: Trainer, folder: Path, max_epochs: int) -> int:
+    """Trains the network and gives it the weights of the epoch to keep; returns how many epochs there were."""
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    reached = _reached(last)
     try:
-        trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        if reached < max_epochs:
+            trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
+            reached = trainer.current_epoch
     except SystemExit as stop:
         kept = f"; go on with: python train.py resume='{folder}'" if last.exists() else ""
         print(f"Stopped in epoch {trainer.current_epoch + 1}{kept}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
-    if best.exists():
-        kept_weights = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(kept_weights)
-    return trainer.current_epoch
+    kept_epoch = best if best.exists() else last
+    module.load_state_dict(torch.load(kept_epoch, map_location="cpu", weights_only=True)["state_dict"])
+    return reached
+
+
+def _reached(checkpoint: Path) -> int:
+    """How many epochs the run that wrote this checkpoint had behind it; 0 where there is none.
+
+    Raises:
+        AudioidError: the checkpoint is damaged.
+    """
+    if not checkpoint.exists():
+        return 0
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
+    except Exception as error:
+        raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
 
 
 def _trainer(settings: Settings, folder: Path, board: Board) -> Trainer:
@@ -203,21 +236,8 @@ def _described(material: Material) -> str:
     return text
 
 
-def _show_examples(board: Board, settings: Settings, material: Material) -> None:
-    """One training recording of each class, the first by path."""
-    train = material.split.train
-    firsts = train[np.unique(material.index.targets[train], return_index=True)[1]]
-    transform = transforms.build(
-        asdict(settings.transform),
-        asdict(settings.image),
-        sample_rate=settings.audio.sample_rate,
-        n_samples=material.waveforms.stage.shape[0],
-    )
-    board.examples(firsts, material, settings.audio.sample_rate, transform)
-
-
 def _is_done(settings: Settings, folder: Path) -> bool:
-    """Whether an earlier run in this folder trained as long as is asked for now, or chose to stop."""
+    """Whether an earlier run in this folder was to train as long as is asked for now."""
     try:
         earlier = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -232,10 +252,3 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-
-
-class AsItIs(nn.Module):
-    """Training batches without augmentation."""
-
-    def forward(self, rows: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return rows, targets

@@ -1,0 +1,52 @@
+# `make help` lists what can be made; every target makes the environment first where it is missing.
+.DEFAULT_GOAL := help
+.PHONY: help setup compare test test-all lint bench tensorboard clean-cache lock
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+RUNS ?= outputs
+TORCH_INDEX ?=
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## The environment alone, in .venv, from requirements.lock [TORCH_INDEX=URL of another PyTorch build]
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+ifneq ($(TORCH_INDEX),)
+	$(RUN) -m pip install --quiet --no-deps --constraint requirements.lock --index-url $(TORCH_INDEX) torch torchaudio
+endif
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev,launchers]'
+	touch $@
+
+compare: $(READY) ## The main job: both transforms, five seeds, the built-in corpus, and their comparison
+	$(RUN) train.py -m transform=fft,cwt seed=0,1,2,3,4
+
+test: $(READY) ## Every test but the slow ones, with the share of lines they run
+	$(RUN) -m pytest --cov=audioid --cov-report=term --cov-fail-under=90
+
+test-all: $(READY) ## Every test, the slow ones too
+	$(RUN) -m pytest -m 'slow or not slow'
+
+lint: $(READY) ## Style and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+bench: $(READY) ## The benchmarks, beside other programs where they install
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
+	for script in scripts/bench_*.py; do $(RUN) $$script || exit 1; done
+
+tensorboard: $(READY) ## Look at the runs under RUNS (default: outputs) in a browser, at localhost:6006
+	$(VENV)/bin/tensorboard --host localhost --logdir '$(RUNS)'
+
+clean-cache: ## Forget stored waveforms and images; they are computed again when needed
+	rm -rf outputs/cache
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml
+	$(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --all-extras --no-annotate --no-header --upgrade pyproject.toml --output-file requirements.lock
