@@ -153,7 +153,9 @@ class Rows:
     def only(self, numbers: NDArray[np.intp]) -> "Rows":
         """These rows alone, in this order."""
         rows = copy(self)
+        rows._open = self._open  # copies are made without, and then nothing would keep the entries from eviction
         rows.checksums, rows._places = [self.checksums[number] for number in numbers], self._places[numbers]
+        rows.failed = {checksum: self.failed[checksum] for checksum in self.failed.keys() & set(rows.checksums)}
         return rows
 
     def _read(self, which: int, numbers: NDArray[np.intp]) -> Row:

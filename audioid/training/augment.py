@@ -179,21 +179,21 @@ def shift_pitch(waveform: Tensor, semitones: Tensor, sample_rate: int) -> Tensor
     # Silence after the end gives the shortest clip several frames.
     padded = functional.pad(waveform, (0, n_fft))
     spectrum = torch.stft(padded, n_fft, hop_length, window=window, pad_mode="constant", return_complex=True)
-    frames = spectrum.shape[-1]
+    magnitude, angle = spectrum.abs(), spectrum.angle()  # (batch, bins, frames)
+    frames = spectrum.shape[2]
 
     count = math.ceil(frames * float(factor.max()))
     position = torch.arange(count, device=waveform.device) / factor[:, None]  # (batch, count), in frames
     before = position.floor().long().clamp(max=frames - 2)
     share = (position - before)[:, None]
     index = before[:, None].expand(-1, spectrum.shape[1], -1)  # (batch, bins, count)
-    earlier, later = spectrum.gather(2, index), spectrum.gather(2, index + 1)
-    magnitude = torch.where(share <= 1, torch.lerp(earlier.abs(), later.abs(), share), 0)
+    magnitude = torch.lerp(magnitude.gather(2, index), magnitude.gather(2, index + 1), share)
+    magnitude = torch.where(share <= 1, magnitude, 0)
     # Both hops are the same length, so the phase advances as from one frame of the original to the next.
     # It is summed as whole numbers: exact, and in the same order on any device.
     turn = 2**24 / (2 * math.pi)
-    advance = ((later.angle() - earlier.angle()) * turn).round().long().cumsum(2)
-    start = spectrum[..., :1].angle()
-    phase = start + functional.pad(advance[..., :-1], (1, 0)).remainder(2**24) / turn
+    advance = (angle.diff(dim=2) * turn).round().long().gather(2, index).cumsum(2)
+    phase = angle[..., :1] + (functional.pad(advance[..., :-1], (1, 0)) & (2**24 - 1)) / turn
     longer = torch.istft(torch.polar(magnitude, phase), n_fft, hop_length, window=window)
     return _resampled(longer, factor, waveform.shape[1])
 

@@ -112,6 +112,13 @@ def test_other_stage_version_or_settings_are_other_entries(tmp_path: Path, other
     assert len(log) == len(CHECKSUMS)
 
 
+def test_some_rows_alone(tmp_path: Path) -> None:
+    some = ask(tmp_path)[0].only(np.array([5, 3]))
+    assert_right(some, [CHECKSUMS[5], CHECKSUMS[3]])
+    fill(tmp_path, "other", limit=100)
+    assert len(entries(tmp_path)) == 5  # still in use
+
+
 def test_rows_may_be_sent_to_another_process(tmp_path: Path) -> None:
     rows, _ = ask(tmp_path)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
