@@ -114,7 +114,7 @@ def test_level_and_dc_are_those_of_the_recording_without_its_padding(tmp_path: P
 
 @pytest.mark.parametrize("kind", [{}, {"suffix": "flac"}, {"suffix": "ogg"}, {"suffix": "mp3"}, {"subtype": "GSM610"}])
 def test_start_finds_the_onset_and_the_loudest_part(tmp_path: Path, kind: dict[str, str]) -> None:
-    # 1.5 s of faint noise and DC (which GSM would turn into a thump), a soft tone from 1.5 s, a loud one from 3 to 3.5 s
+    # 1.5 s of faint noise and DC (GSM would make a thump of it), a soft tone from 1.5 s, a loud one from 3 to 3.5 s
     samples = 0.1 * (kind.get("subtype") != "GSM610") + 1e-4 * np.random.default_rng(0).standard_normal(5 * 8000)
     samples[12000:] += 0.3 * tone(400, 8000, 3.5)
     samples[24000:28000] += tone(700, 8000, 0.5)

@@ -1,0 +1,81 @@
+"""What each recording's header says, and a checksum of its content; kept while the file stays as it is."""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audioid.data.audio import Unreadable, count_frames, open_recording
+from audioid.files import replacing
+
+# Path, size in bytes and time of change find a header again.
+KEY_TYPES: dict[str, type] = {"path": str, "size": np.int64, "mtime_ns": np.int64}
+HEADER_TYPES: dict[str, type] = {
+    "seconds": np.float64,
+    "sample_rate": np.int64,
+    "channels": np.int64,
+    "subtype": str,
+    "checksum": str,
+}
+KEY, HEADER = list(KEY_TYPES), list(HEADER_TYPES)
+
+
+def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFrame:
+    """For each path, relative to `root`: `seconds`, `sample_rate`, `channels`, `subtype`, `checksum`, `reason`.
+
+    `reason` is empty, or says why the file is unreadable, which is found out anew each time. Files whose path,
+    size and time of change stand in the CSV `cache` are not opened; `cache` is brought up to date.
+    """
+    table = pd.DataFrame([_status(root, path) for path in paths], columns=KEY[1:]).assign(path=paths.to_numpy())
+    known = _read_cache(cache) if cache else _no_headers()
+    table = table.merge(known, on=KEY, how="left").assign(reason="")
+    new = np.flatnonzero(table["checksum"].isna())
+    if new.size:
+        with ThreadPoolExecutor() as pool:
+            headers = list(pool.map(_read_header, [root / path for path in paths.iloc[new]]))
+        fresh = table.loc[new, KEY].join(pd.DataFrame(headers, columns=[*HEADER, "reason"], index=new))
+        table = pd.concat([table.drop(index=table.index[new]), fresh]).sort_index()
+    table = table.astype(HEADER_TYPES)
+    keep = table.loc[table["reason"] == "", KEY + HEADER].reset_index(drop=True)
+    if cache and not keep[KEY].equals(known[KEY]):
+        with replacing(cache) as part:
+            keep.to_csv(part, index=False)
+    return table[[*HEADER, "reason"]]
+
+
+def _status(root: Path, path: str) -> tuple[int, int]:
+    """Size in bytes and time of change in nanoseconds; -1 for a file that is missing."""
+    try:
+        status = os.stat(os.path.join(root, path))
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_header(path: Path) -> tuple[float, int, int, str, str, str]:
+    try:
+        with open_recording(path) as file, path.open("rb") as content:
+            checksum = hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=16)).hexdigest()
+            return count_frames(file) / file.samplerate, file.samplerate, file.channels, file.subtype, checksum, ""
+    except Unreadable as error:
+        return 0.0, 0, 0, "", "", error.reason
+
+
+def _read_cache(cache: Path) -> pd.DataFrame:
+    """The headers kept in `cache`; none where there is no such file or it is damaged."""
+    try:
+        types = KEY_TYPES | HEADER_TYPES
+        table = pd.read_csv(
+            cache, dtype=types, usecols=list(types), keep_default_na=False, float_precision="round_trip"
+        )
+    except (OSError, ValueError):  # pandas' own errors and those of text encoding are ValueErrors
+        return _no_headers()
+    return table.drop_duplicates(KEY)
+
+
+def _no_headers() -> pd.DataFrame:
+    return pd.DataFrame(columns=KEY + HEADER).astype(KEY_TYPES | HEADER_TYPES)
