@@ -1,6 +1,7 @@
 """What each recording's header says, and a checksum of its content; kept while the file stays as it is."""
 
 import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from audioid.files import replacing
 # Path, size in bytes and time of change find a header again.
 KEY_TYPES: dict[str, type] = {"path": str, "size": np.int64, "mtime_ns": np.int64}
 HEADER_TYPES: dict[str, type] = {
-    "seconds": np.float64,
+    "frames": np.int64,
     "sample_rate": np.int64,
     "channels": np.int64,
     "subtype": str,
@@ -25,10 +26,10 @@ KEY, HEADER = list(KEY_TYPES), list(HEADER_TYPES)
 
 
 def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFrame:
-    """For each path, relative to `root`: `seconds`, `sample_rate`, `channels`, `subtype`, `checksum`, `reason`.
+    """For each path, relative to `root`: `frames`, `sample_rate`, `channels`, `subtype`, `checksum`, `reason`.
 
     `reason` is empty, or says why the file is unreadable, which is found out anew each time. Files whose path,
-    size and time of change stand in the CSV `cache` are not opened; `cache` is brought up to date.
+    size and time of change stand in `cache` are not opened; `cache` is brought up to date.
     """
     table = pd.DataFrame([_status(root, path) for path in paths], columns=KEY[1:]).assign(path=paths.to_numpy())
     known = _read_cache(cache) if cache else _no_headers()
@@ -42,8 +43,7 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     table = table.astype(HEADER_TYPES)
     keep = table.loc[table["reason"] == "", KEY + HEADER].reset_index(drop=True)
     if cache and not keep[KEY].equals(known[KEY]):
-        with replacing(cache) as part:
-            keep.to_csv(part, index=False)
+        _write_cache(cache, keep)
     return table[[*HEADER, "reason"]]
 
 
@@ -56,25 +56,34 @@ def _status(root: Path, path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _read_header(path: Path) -> tuple[float, int, int, str, str, str]:
+def _read_header(path: Path) -> tuple[int, int, int, str, str, str]:
     try:
         with open_recording(path) as file, path.open("rb") as content:
             checksum = hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=16)).hexdigest()
-            return count_frames(file) / file.samplerate, file.samplerate, file.channels, file.subtype, checksum, ""
+            return count_frames(file), file.samplerate, file.channels, file.subtype, checksum, ""
     except Unreadable as error:
-        return 0.0, 0, 0, "", "", error.reason
+        return 0, 0, 0, "", "", error.reason
+
+
+def _write_cache(cache: Path, table: pd.DataFrame) -> None:
+    """A CSV after a line with its own checksum."""
+    content = table.to_csv(index=False).encode()
+    with replacing(cache) as part:
+        part.write_bytes(_checksum(content) + b"\n" + content)
 
 
 def _read_cache(cache: Path) -> pd.DataFrame:
-    """The headers kept in `cache`; none where there is no such file or it is damaged."""
-    try:
-        types = KEY_TYPES | HEADER_TYPES
-        table = pd.read_csv(
-            cache, dtype=types, usecols=list(types), keep_default_na=False, float_precision="round_trip"
-        )
-    except (OSError, ValueError):  # pandas' own errors and those of text encoding are ValueErrors
+    """The headers kept in `cache`; none where there is no such file, or it is damaged."""
+    if not cache.is_file():
         return _no_headers()
-    return table.drop_duplicates(KEY)
+    checksum, _, content = cache.read_bytes().partition(b"\n")
+    if _checksum(content) != checksum:
+        return _no_headers()
+    return pd.read_csv(io.BytesIO(content), dtype=KEY_TYPES | HEADER_TYPES, keep_default_na=False)
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode()
 
 
 def _no_headers() -> pd.DataFrame:

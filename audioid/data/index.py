@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from audioid.data import manifest
 from audioid.data.audio import AUDIO_SUFFIXES
-from audioid.data.headers import HEADER, read_headers
+from audioid.data.headers import read_headers
 from audioid.errors import AudioidError
 
 logger = logging.getLogger(__name__)
 
 # Sound formats that libsndfile does not read; told apart from files that are no sound at all.
 FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".wv", ".ape", ".amr", ".webm", ".mka"})
+COLUMNS = (*manifest.COLUMNS, "seconds", "sample_rate", "channels", "subtype", "checksum")
+
 Skipped = tuple[str, str]
 
 
@@ -143,8 +145,9 @@ def _walk(root: Path) -> tuple[list[str], list[Skipped]]:
                 continue
             path = posixpath.join(folder, entry.name)
             suffix = posixpath.splitext(entry.name)[1].lower()
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(path)
+            linked = entry.is_symlink()
+            if os.path.isdir(entry.path) if linked else entry.is_dir():
+                (links if linked else folders).append(path)
             elif not _encodable(path):
                 skipped.append((os.fsencode(path).decode(errors="backslashreplace"), "has a name that is not UTF-8"))
             elif suffix in FOREIGN_SUFFIXES:
@@ -180,6 +183,7 @@ def _index(
     name = hashlib.blake2b(os.fsencode(source.resolve()), digest_size=8).hexdigest()
     headers = read_headers(root, table["path"], cache and cache / f"{name}.csv")
     table = pd.concat([table, headers], axis=1)
+    table["seconds"] = table["frames"] / table["sample_rate"]
     broken = table["reason"] != ""
     skipped = [*skipped, *zip(table.loc[broken, "path"], table.loc[broken, "reason"], strict=True)]
     if skipped and on_unreadable == "fail":
@@ -188,7 +192,7 @@ def _index(
     if broken.all():
         path, reason = skipped[-1]
         raise AudioidError(f"{source}: none of {len(table)} recordings can be used; {path} {reason}")
-    return Index(root, table.loc[~broken, [*manifest.COLUMNS, *HEADER]].reset_index(drop=True), skipped)
+    return Index(root, table.loc[~broken, list(COLUMNS)].reset_index(drop=True), skipped)
 
 
 def _refuse_case_twins(source: Path, labels: Iterable[str]) -> None:
