@@ -97,7 +97,7 @@ def validate(config: DictConfig) -> Settings:
 
 def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
     """What tells this run from others in a list, such as `cwt width=32 seed=0`: its choices in few words."""
-    known = list(_known_keys())
+    known = set(_known_keys())
     words = [transform]
     for text in overrides:
         key, _, value = text.lstrip("+").partition("=")
@@ -165,6 +165,10 @@ def _check_together(settings: Settings) -> None:
     split = settings.split
     if split.name == "kfold" and split.fold >= split.folds:
         raise AudioidError(f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0")
+    if not split.val_fraction and split.name != "given":
+        needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
+        for key in (key for key, is_needy in needy.items() if is_needy):
+            raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
     if split.test_fraction + split.val_fraction >= 1:
         raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
 

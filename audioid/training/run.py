@@ -53,11 +53,11 @@ def run(settings: Settings, folder: Path) -> None:
 
 
 def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
-    board = Board(folder)
-    trainer = _trainer(settings, folder, board)
-    device = trainer.strategy.root_device
-    material = gather(settings, watch, device=str(device))
+    device = _device(settings)
+    material = gather(settings, watch, device=device)
     index, parts = material.index, material.split
+    board = Board(folder)
+    trainer = _trainer(settings, folder, board, has_validation=len(parts.val) > 0)
     record.write_skipped(folder / "skipped.csv", index.skipped)
     print(f"  {_described(material)}", flush=True)
 
@@ -177,11 +177,22 @@ def _reached(checkpoint: Path) -> int:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
 
 
-def _trainer(settings: Settings, folder: Path, board: Board) -> Trainer:
+def _device(settings: Settings) -> str:
+    """Where images are made and networks judged."""
+    wanted = settings.trainer.accelerator
+    has_gpu = torch.cuda.is_available()
+    if wanted == "gpu" and not has_gpu:
+        raise AudioidError("trainer.accelerator: there is no GPU that PyTorch can use; leave it at auto")
+    if wanted in ("cpu", "mps"):
+        return wanted
+    return "cuda" if has_gpu else "cpu"
+
+
+def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: bool) -> Trainer:
     chosen = settings.trainer
     checkpoints = folder / "checkpoints"
     callbacks: list[Callback] = [KeepLast(checkpoints)]
-    if settings.split.val_fraction > 0 or settings.split.name == "given":
+    if has_validation:
         monitor, mode = BEST_BY[chosen.best_by]
         callbacks.insert(
             0,
@@ -211,7 +222,7 @@ def _trainer(settings: Settings, folder: Path, board: Board) -> Trainer:
 
 
 @torch.inference_mode()
-def _log_probabilities(network: nn.Module, batches: DataLoader[Batch], device: torch.device) -> NDArray[np.float64]:
+def _log_probabilities(network: nn.Module, batches: DataLoader[Batch], device: str) -> NDArray[np.float64]:
     """The logarithm of each class's probability for each recording, `(recordings, classes)`."""
     found = [network(images.to(device)).double().log_softmax(1).cpu().numpy() for images, _ in batches]
     return np.concatenate(found) if found else np.empty((0, 0))

@@ -1,0 +1,52 @@
+"""Corpora and commands that several tests use."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import train
+
+Command = Callable[..., int]
+RATE = 22050
+
+
+def write_tones(root: Path, per_class: int = 12) -> Path:
+    """A corpus that is easy to tell apart: noisy tones of two pitches, in folders `high` and `low`."""
+    rng = np.random.default_rng(0)
+    time = np.arange(RATE // 4) / RATE
+    for label, pitch in (("high", 3000.0), ("low", 300.0)):
+        (root / label).mkdir(parents=True)
+        for number in range(per_class):
+            tone = np.sin(2 * np.pi * pitch * rng.uniform(0.8, 1.25) * time) * np.exp(-8 * time)
+            noise = 0.05 * rng.standard_normal(len(time))
+            soundfile.write(root / label / f"kit{number % 4}_{number}.wav", 0.5 * tone + noise, RATE)
+    return root
+
+
+@pytest.fixture
+def tones(tmp_path: Path) -> Path:
+    """The folder of a small corpus of two classes."""
+    return write_tones(tmp_path / "tones")
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """`train.py` in this process, working in an empty folder: takes its arguments, returns its exit status."""
+    monkeypatch.chdir(tmp_path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        try:
+            return train.main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

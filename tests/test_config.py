@@ -1,0 +1,134 @@
+"""The configuration: every option composes, and every mistake is told in one line that says what to do."""
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from audioid.config import CONF, check_command_line, compose, run_name
+from audioid.errors import AudioidError
+from audioid.schema import OPTIONS, Settings
+
+# What an option needs beside itself.
+NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"]}
+CHOICES = [
+    (group.name, file.stem)
+    for group in sorted(CONF.iterdir())
+    if group.is_dir()
+    for file in sorted(group.glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize(("group", "option"), CHOICES)
+def test_every_option_of_every_group_composes(group: str, option: str) -> None:
+    settings = compose([f"{group}={option}", *NEEDS.get(option, [])])
+    if group != "experiment":
+        chosen = getattr(settings, group)
+        assert is_dataclass(chosen)
+        if group in OPTIONS:
+            assert chosen.name == option
+
+
+def test_every_schema_has_its_yaml_and_the_other_way_round() -> None:
+    for group, options in OPTIONS.items():
+        assert sorted(options) == sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+def test_settings_are_plain_values_of_the_declared_types() -> None:
+    settings = compose(["audio.seconds=2", "model.width=48"])
+    assert isinstance(settings, Settings)
+    assert settings.audio.seconds == 2.0
+    assert isinstance(settings.audio.seconds, float)
+    assert asdict(settings)["model"]["width"] == 48
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["optimzer.lr=1"], ["optimzer.lr", "optimizer.lr"]),
+        (["trainer.epochs=3"], ["trainer.epochs", "trainer.max_epochs"]),
+        (["transform=wavlet"], ["transform", "wavlet", "cwt"]),
+        (["-m", "transform=fft,wavlet"], ["transform", "wavlet", "cwt"]),
+        (["model.width=-3"], ["model.width", "-3", "at least 1"]),
+        (["-m", "model.width=32,-3"], ["model.width", "-3", "at least 1"]),
+        (["model.width=wide"], ["model.width", "wide", "int"]),
+        (["optimizer.lr=nan"], ["optimizer.lr", "nan"]),
+        (["optimizer.momentum=0.5"], ["optimizer.momentum", "optimizer"]),
+        (["audio.start=middle"], ["audio.start", "middle", "onset"]),
+        (["audio.sample_rate=8000"], ["image.f_max", "4000"]),
+        (["image.f_min=12000"], ["image.f_min", "image.f_max"]),
+        (["split=kfold", "split.fold=5"], ["split.fold", "split.folds"]),
+        (["split.test_fraction=0.6", "split.val_fraction=0.5"], ["split.test_fraction", "split.val_fraction"]),
+        (["data=folder"], ["data.root"]),
+        (["seed=0,1"], ["seed", "-m"]),
+        (["seed=[0"], ["quote"]),
+        (["~augment"], ["augment"]),
+        (["--frobnicate"], ["--frobnicate", "--help"]),
+        (["resume=nowhere"], ["resume", "nowhere"]),
+        (["+new.key=1"], ["new.key"]),
+        (["experiment=mine"], ["experiment", "mine", "original"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key_and_a_way_on(arguments: list[str], parts: list[str]) -> None:
+    with pytest.raises(AudioidError) as told:
+        check_command_line(arguments)
+    message = str(told.value)
+    assert "\n" not in message
+    assert "; " in message
+    for part in parts:
+        assert part in message
+
+
+def test_arguments_without_mistakes_pass_unchanged() -> None:
+    arguments = ["-m", "transform=fft,cwt", "seed=range(0,3)", "hydra.verbose=true"]
+    assert check_command_line(arguments) == arguments
+    assert check_command_line(["--help"]) == ["--help"]
+    assert check_command_line(["--cfg", "job", "model.width=8"]) == ["--cfg", "job", "model.width=8"]
+
+
+@pytest.mark.parametrize("name", ["a b (1)=x,y", "it's [here]", "{odd}", "Gefäß & Co"])
+def test_paths_may_hold_signs_that_mean_something_to_hydra(name: str, tmp_path: Path) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    checked = check_command_line(["data=folder", f"data.root={root}"])
+    data = compose(checked).data
+    assert data.root == str(root)  # type: ignore[attr-defined]
+
+
+def test_resume_repeats_what_the_run_was_started_with(tmp_path: Path) -> None:
+    record = tmp_path / "cwt seed=3" / ".hydra" / "overrides.yaml"
+    record.parent.mkdir(parents=True)
+    OmegaConf.save(OmegaConf.create(["transform=cwt", "seed=3", "resume=earlier"]), record)
+    run = str(record.parent.parent)
+    checked = check_command_line([f"resume={run}", "trainer.max_epochs=5"])
+    assert checked[:3] == ["transform=cwt", "seed=3", "trainer.max_epochs=5"]
+    assert compose([text for text in checked if not text.startswith("hydra.")]).resume == run
+    assert f"hydra.run.dir='{run}'" in checked
+
+
+def test_resume_of_a_sweep_repeats_the_sweep(tmp_path: Path) -> None:
+    chosen = {"hydra": {"overrides": {"task": ["transform=fft,cwt", "seed=0,1"]}}}
+    OmegaConf.save(OmegaConf.create(chosen), tmp_path / "multirun.yaml")
+    checked = check_command_line([f"resume={tmp_path}"])
+    assert checked == ["--multirun", "transform=fft,cwt", "seed=0,1", f"hydra.sweep.dir='{tmp_path}'"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "cwt seed=0"),
+        (["transform=cwt", "model.width=32", "seed=0"], "cwt width=32 seed=0"),
+        (["split.seed=4"], "cwt split.seed=4 seed=0"),
+        (["data=folder", "data.root='/far/away/my drums'"], "cwt root=my drums seed=0"),
+        (["experiment=original"], "cwt experiment=original seed=0"),
+    ],
+)
+def test_a_run_is_named_by_what_was_chosen(overrides: list[str], name: str) -> None:
+    assert run_name("cwt", 0, overrides) == name
+
+
+def test_a_long_name_is_cut_and_stays_different() -> None:
+    one, other = (run_name("cwt", 0, [f"optimizer.lr={'1' * 300}{digit}"]) for digit in "12")
+    assert len(one) <= 120
+    assert one != other
