@@ -24,8 +24,8 @@ def part_groups(
     """For each row its part `(rows,)`: no group in two parts, each class in every part.
 
     Minimises the sum over parts and classes of `((count - share * size) / size) ** 2`: groups are placed
-    greedily, largest first, then moved one by one while that helps; the best of several orders is kept.
-    scikit-learn's StratifiedGroupKFold knows only equal parts, and may leave classes out of them.
+    greedily, largest first, then moved one by one, smallest first, while that helps; the best of several orders
+    is kept. scikit-learn's StratifiedGroupKFold knows only equal parts, and may leave classes out of them.
 
     Args:
         targets, groups: `(rows,)`, numbered from 0.
@@ -73,7 +73,8 @@ class _Search:
         order = np.lexsort((rng.random(self.sizes.size), -self.sizes * noise)).tolist()
         for sweep in range(SWEEPS):
             moved = False
-            for group in order:
+            # Where a class is missing, the smallest group that mends it should move.
+            for group in reversed(order) if sweep else order:
                 members, now = self.members[group], placed[group]
                 if now >= 0:
                     for label, count in members:

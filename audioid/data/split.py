@@ -112,7 +112,7 @@ def _folds(targets: Rows, groups: Rows | None, folds: int, classes: Sequence[str
 def _refuse_small(targets: Rows, groups: Rows | None, parts: int, classes: Sequence[str], remedy: str) -> None:
     """Raise for the first class that cannot be in each of so many parts."""
     units = targets if groups is None else np.unique(np.stack([targets, groups]), axis=1)[0]
-    for label, count in zip(classes, np.bincount(units, minlength=len(classes)), strict=True):
+    for label, count in zip(classes, np.bincount(units, minlength=len(classes)).tolist(), strict=True):
         if 0 < count < parts:
             what = "recording" if groups is None else "group"
             raise AudioidError(

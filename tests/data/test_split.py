@@ -1,0 +1,287 @@
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from audioid.data.grouping import part_groups
+from audioid.data.split import Split, split
+from audioid.errors import AudioidError
+
+Rows = NDArray[np.int64]
+quick = settings(max_examples=100, deadline=None)
+
+
+def parted(targets: Any, **changes: Any) -> Split:
+    targets = np.asarray(targets, np.int64)
+    values: dict[str, Any] = {
+        "name": "stratified",
+        "classes": [f"c{number}" for number in range(targets.max() + 1)],
+        "test_fraction": 0.2,
+        "val_fraction": 0.15,
+        "folds": 5,
+        "fold": 0,
+        "seed": 0,
+    }
+    return split(targets, **(values | changes))
+
+
+def parts(found: Split) -> list[Rows]:
+    return [found.train, found.val, found.test]
+
+
+def assert_partition(found: Split, rows: int) -> None:
+    for part in parts(found):
+        assert part.dtype == np.int64
+        assert (np.diff(part) > 0).all()
+    assert sorted(np.concatenate(parts(found)).tolist()) == list(range(rows))
+
+
+def assert_same(one: Split, two: Split) -> None:
+    for left, right in zip(parts(one), parts(two), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+fractions = st.tuples(st.floats(0.01, 0.6), st.one_of(st.just(0.0), st.floats(0.01, 0.35)))
+class_sizes = st.lists(st.integers(3, 60), min_size=2, max_size=8)
+
+
+@st.composite
+def grouped_rows(draw: st.DrawFn, most: int = 5, own: tuple[int, int] = (3, 8), shared: int = 6) -> tuple[Rows, Rows]:
+    """Targets and groups of 2 to `most` classes, each with so many groups of its own, and some that they share."""
+    classes = draw(st.integers(2, most))
+    targets: list[int] = []
+    groups: list[int] = []
+    for label, count in enumerate(draw(st.lists(st.integers(*own), min_size=classes, max_size=classes))):
+        for _ in range(count):
+            size = draw(st.integers(1, 12))
+            targets += [label] * size
+            groups += [(groups[-1] + 1) if groups else 0] * size
+    for _ in range(draw(st.integers(0, shared))):
+        mixed = draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=10))
+        targets += mixed
+        groups += [groups[-1] + 1] * len(mixed)
+    order = np.random.default_rng(draw(st.integers(0, 99))).permutation(len(targets))
+    return np.array(targets)[order], np.array(groups)[order]
+
+
+@quick
+@given(sizes=class_sizes, shares=fractions, seed=st.integers(0, 2**40))
+def test_stratified_parts_every_class_alike(sizes: list[int], shares: tuple[float, float], seed: int) -> None:
+    targets = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    test, val = shares
+    found = parted(targets, test_fraction=test, val_fraction=val, seed=seed)
+    assert_partition(found, targets.size)
+    for label, size in enumerate(sizes):
+        counts = [int((targets[part] == label).sum()) for part in parts(found)]
+        assert counts[0] >= 1
+        assert counts[2] >= 1
+        assert (counts[1] >= 1) == (val > 0)
+        # As near to the wanted share as whole recordings come, when no part is at its minimum of one.
+        if min(counts[0], *counts[1 + (val == 0) :]) > 1:
+            assert abs(counts[2] - test * size) <= 0.5 + 1e-9
+            assert abs(counts[1] - val * size) <= 0.5 + 1e-9
+    assert_same(found, parted(targets, test_fraction=test, val_fraction=val, seed=seed))
+
+
+def test_another_seed_is_another_split_and_each_row_has_its_chance() -> None:
+    targets = np.repeat([0, 1], 50)
+    seen = np.zeros(100)
+    for seed in range(200):
+        seen[parted(targets, seed=seed).test] += 1
+    assert seen.min() > 15
+    assert seen.max() < 70  # 40 expected, deviation 5.7
+
+
+@quick
+@given(
+    rows=grouped_rows(),
+    shares=st.tuples(st.floats(0.1, 0.4), st.sampled_from([0.0, 0.1, 0.3])),
+    seed=st.integers(0, 99),
+)
+def test_grouped_keeps_groups_whole_and_classes_everywhere(
+    rows: tuple[Rows, Rows], shares: tuple[float, float], seed: int
+) -> None:
+    targets, groups = rows
+    test, val = shares
+    found = parted(targets, name="grouped", groups=groups, test_fraction=test, val_fraction=val, seed=seed)
+    assert_partition(found, targets.size)
+    for one, two in itertools.combinations(parts(found), 2):
+        assert not set(groups[one]) & set(groups[two])
+    for part in parts(found)[:: 1 if val else 2]:
+        assert set(targets[part]) == set(targets)
+    names = np.array([f"group {number}" for number in groups], dtype=object)
+    assert_same(found, parted(targets, name="grouped", groups=groups, test_fraction=test, val_fraction=val, seed=seed))
+    assert parted(targets, name="grouped", groups=names, test_fraction=test, val_fraction=val).train.size
+
+
+def unevenness(targets: Rows, part: Rows, shares: NDArray[np.float64]) -> float:
+    counts = np.zeros((len(shares), targets.max() + 1))
+    np.add.at(counts, (part, targets), 1)
+    totals = np.bincount(targets)
+    if (counts == 0).any():
+        return np.inf
+    return float((((counts - shares[:, None] * totals) / totals) ** 2).sum())
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=grouped_rows(most=3, own=(2, 3), shared=2), share=st.floats(0.1, 0.5))
+def test_classes_are_nearly_as_even_as_groups_allow(rows: tuple[Rows, Rows], share: float) -> None:
+    targets, groups = rows
+    shares = np.array([1 - share, share])
+    classes = [str(label) for label in range(targets.max() + 1)]
+    found = unevenness(targets, part_groups(targets, groups, shares, classes, np.random.default_rng(0)), shares)
+    every = (np.array(way)[groups] for way in itertools.product([0, 1], repeat=int(groups.max()) + 1))
+    best = min(unevenness(targets, part, shares) for part in every)
+    assert found <= 2 * best + 0.02
+
+
+def test_folds_of_groups_are_no_less_even_than_those_of_scikit_learn() -> None:
+    shares = np.full(5, 0.2)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        mixtures = rng.dirichlet(np.full(6, 0.3), size=60)
+        groups = rng.choice(60, 900, p=rng.dirichlet(np.ones(60)))
+        groups = np.unique(groups, return_inverse=True)[1]
+        targets = np.array([rng.choice(6, p=mixtures[group]) for group in groups])
+        theirs = np.empty_like(targets)
+        for fold, (_, rows) in enumerate(
+            StratifiedGroupKFold(5, shuffle=True, random_state=0).split(targets, targets, groups)
+        ):
+            theirs[rows] = fold
+        ours = part_groups(targets, groups, shares, [str(label) for label in range(6)], rng)
+        assert unevenness(targets, ours, shares) <= unevenness(targets, theirs, shares)
+
+
+@quick
+@given(
+    sizes=st.lists(st.integers(5, 40), min_size=2, max_size=6),
+    folds=st.integers(2, 5),
+    val=st.sampled_from([0.0, 0.15]),
+    seed=st.integers(0, 2**40),
+)
+def test_kfold_tests_every_row_once(sizes: list[int], folds: int, val: float, seed: int) -> None:
+    assume(folds > 2 or val == 0)
+    targets = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    found = [
+        parted(targets, name="kfold", folds=folds, fold=fold, val_fraction=val, seed=seed) for fold in range(folds)
+    ]
+    assert sorted(np.concatenate([one.test for one in found]).tolist()) == list(range(targets.size))
+    for fold, one in enumerate(found):
+        assert_partition(one, targets.size)
+        if val:
+            np.testing.assert_array_equal(one.val, found[(fold + 1) % folds].test)
+        for label, size in enumerate(sizes):
+            assert abs((targets[one.test] == label).sum() - size / folds) < 1
+
+
+@quick
+@given(rows=grouped_rows(), seed=st.integers(0, 99))
+def test_kfold_keeps_groups_whole(rows: tuple[Rows, Rows], seed: int) -> None:
+    targets, groups = rows
+    found = [parted(targets, name="kfold", groups=groups, folds=3, fold=fold, seed=seed) for fold in range(3)]
+    assert sorted(np.concatenate([one.test for one in found]).tolist()) == list(range(targets.size))
+    for one in found:
+        assert_partition(one, targets.size)
+        for left, right in itertools.combinations(parts(one), 2):
+            assert not set(groups[left]) & set(groups[right])
+        assert set(targets[one.test]) == set(targets)
+
+
+@quick
+@given(data=st.data(), val=st.sampled_from([0.0, 0.2]), grouped=st.booleans())
+def test_given_parts_stay_as_published(data: st.DataObject, val: float, grouped: bool) -> None:
+    targets = np.repeat([0, 1, 2], 12)
+    names = np.array(data.draw(st.lists(st.sampled_from(["train", "val", "test"]), min_size=36, max_size=36)), object)
+    names[::6] = "train"
+    names[1] = "test"
+    groups = np.arange(36) // 2 if grouped else None
+    found = parted(targets, name="given", official_split=names, val_fraction=val, groups=groups)
+    assert_partition(found, 36)
+    np.testing.assert_array_equal(found.test, np.flatnonzero(names == "test"))
+    if (names == "val").any() or val == 0:
+        np.testing.assert_array_equal(found.val, np.flatnonzero(names == "val"))
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
+def test_a_missing_validation_part_is_taken_from_the_official_training_part(groups: Rows | None) -> None:
+    targets = np.arange(60) // 4 % 3
+    names = np.where(np.arange(60) < 48, "train", "test")
+    found = parted(targets, name="given", official_split=names, val_fraction=0.2, groups=groups)
+    assert_partition(found, 60)
+    np.testing.assert_array_equal(found.test, np.arange(48, 60))
+    assert found.val.size == 12  # of all rows, as in the other splits
+    if groups is not None:
+        assert not set(groups[found.val]) & set(groups[found.train])
+
+
+def test_official_folds_keep_their_numbers() -> None:
+    targets = np.arange(40) % 2
+    folds = np.arange(40) // 8 + 1  # 1 to 5
+    for fold, following in ((1, 2), (5, 1)):
+        found = parted(targets, name="given", official_fold=folds, official_split=np.full(40, ""), fold=fold)
+        np.testing.assert_array_equal(found.test, np.flatnonzero(folds == fold))
+        np.testing.assert_array_equal(found.val, np.flatnonzero(folds == following))
+    assert parted(targets, name="given", official_fold=folds, fold=5, val_fraction=0).val.size == 0
+
+
+def test_without_validation_part_there_is_none() -> None:
+    targets = np.repeat([0, 1], 10)
+    groups = np.arange(20)
+    for name in ("stratified", "grouped", "kfold"):
+        found = parted(targets, name=name, groups=groups, val_fraction=0.0)
+        assert found.val.size == 0
+        assert found.train.size == 16
+
+
+TEN = np.repeat([0, 1], 10)
+
+
+@pytest.mark.parametrize(
+    ("targets", "changes", "problem"),
+    [
+        ([0, 0, 0], {}, r"data: holds one label only \(c0\)"),
+        ([0] * 9 + [1] * 2, {}, "label 'c1': has 2 recordings, but each of 3 parts needs one"),
+        ([0] * 9 + [1], {"val_fraction": 0}, "label 'c1': has 1 recording,"),
+        (TEN, {"test_fraction": 0.6, "val_fraction": 0.4}, r"split\.test_fraction"),
+        (TEN, {"name": "grouped"}, r"split=grouped: .*data\.group_pattern"),
+        (TEN, {"name": "grouped", "groups": TEN}, "label 'c0': has 1 group,"),
+        (TEN, {"name": "grouped", "groups": np.r_[np.arange(10), [20] * 5, [30] * 5]}, "label 'c1': has 2 groups,"),
+        (TEN, {"name": "kfold", "fold": 5}, r"split\.fold: is 5, but the folds are 0 to 4"),
+        (TEN, {"name": "kfold", "folds": 2}, r"split\.folds: two folds"),
+        (TEN, {"name": "kfold", "folds": 11}, r"label 'c0': has 10 recordings.*lower split\.folds"),
+        (TEN, {"name": "kfold", "groups": np.arange(20) // 3}, r"label 'c0': has 4 groups.*lower split\.folds"),
+        (TEN, {"name": "given"}, "add a column split or fold"),
+        (TEN, {"name": "given", "official_split": ["train"] * 20}, "official test part"),
+        (TEN, {"name": "given", "official_split": ["train", "test"] * 9 + ["", ""]}, "2 recordings have no split"),
+        (TEN, {"name": "given", "official_fold": [1, 2, 3, 4, -1] * 4}, "4 recordings have no fold"),
+        (TEN, {"name": "given", "official_fold": [1, 2] * 10}, r"split\.fold: is 0, but the official folds are 1, 2"),
+        (TEN, {"name": "given", "official_fold": [1, 2] * 10, "fold": 1}, "two folds"),
+        (
+            TEN,
+            {"name": "given", "official_split": ["train"] * 10 + ["test"] * 10},
+            "label 'c1': is not in the official",
+        ),
+        (
+            TEN,
+            {"name": "given", "official_split": ["train", *["test"] * 9] * 2, "val_fraction": 0.5},
+            r"split\.val_fraction: is more",
+        ),
+        (TEN, {"name": "random"}, "there is none called 'random'"),
+    ],
+)
+def test_a_split_that_cannot_be_names_what_stands_in_the_way(targets: Any, changes: Any, problem: str) -> None:
+    with pytest.raises(AudioidError, match=problem) as raised:
+        parted(targets, **changes)
+    assert "\n" not in str(raised.value)
+
+
+def test_groups_that_hinder_one_another_name_the_label() -> None:
+    # Each label has two groups, but the part that gets one group of the three lacks a label.
+    targets, groups = np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2])
+    with pytest.raises(AudioidError, match=r"label 'c\d': its groups hold other labels too"):
+        parted(targets, name="grouped", groups=groups, val_fraction=0)
