@@ -26,8 +26,9 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     if group != "experiment":
         chosen = getattr(settings, group)
         assert is_dataclass(chosen)
+        assert not isinstance(chosen, type)
         if group in OPTIONS:
-            assert chosen.name == option
+            assert asdict(chosen)["name"] == option
 
 
 def test_every_schema_has_its_yaml_and_the_other_way_round() -> None:

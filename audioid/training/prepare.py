@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,21 @@ def images(
     image = {key: value for key, value in image.items() if key != "standardize"}  # the network's, not the image's
     sound = waveforms.stage
 
+    @cache
+    def picture() -> torch.nn.Module:
+        n_samples = sound.shape[0]
+        made = audioid.transforms.build(
+            transform, image, sample_rate=sound.settings["sample_rate"], n_samples=n_samples
+        )
+        return made.to(device)
+
     def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
-        module = audioid.transforms.build(
-            transform, image, sample_rate=sound.settings["sample_rate"], n_samples=sound.shape[0]
-        ).to(device)
         for start in range(0, len(numbers), TRANSFORMED_AT_ONCE):
             some = numbers[start : start + TRANSFORMED_AT_ONCE]
             reasons = [waveforms.failed.get(waveforms.checksums[number]) for number in some]
             good = some[[reason is None for reason in reasons]]
             with torch.inference_mode():
-                made = iter(module(torch.from_numpy(waveforms[good]).to(device)).cpu().numpy() if len(good) else [])
+                made = iter(picture()(torch.from_numpy(waveforms[good]).to(device)).cpu().numpy() if len(good) else [])
             yield from (next(made) if reason is None else reason for reason in reasons)
 
     code = sorted(Path(audioid.transforms.__file__).parent.glob("*.py"))
