@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audioid.data.corpus import read_corpus
 from audioid.data.index import Index
@@ -15,6 +16,15 @@ from audioid.data.store import Rows, Store
 from audioid.errors import AudioidError
 from audioid.schema import Settings
 from audioid.training import prepare
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The readable recordings of a corpus. `stored` has a row for the unreadable ones too; `usable` are the others'."""
+
+    index: Index
+    stored: Rows
+    usable: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -46,24 +56,9 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
     Raises:
         AudioidError: there is nothing to learn from, or the recordings do not allow this split.
     """
-    cache = Path(settings.store.root).expanduser()
-    store = Store(cache, max_bytes=int(settings.store.max_gib * 2**30))
-    shards = settings.store.shards
-    with watch("index"):
-        index = read_corpus(settings.data, cache)
-    with watch("decode"):
-        waveforms = prepare.waveforms(index, store, audio=asdict(settings.audio), shards=shards)
-        checksums, paths = index.table["checksum"], index.table["path"]
-        unreadable = [
-            (path, waveforms.failed[checksum])
-            for path, checksum in zip(paths, checksums, strict=True)
-            if checksum in waveforms.failed
-        ]
-        if unreadable and settings.data.on_unreadable == "fail":
-            path, reason = unreadable[0]
-            raise AudioidError(f"{index.root / path}: {reason}; mend or remove it, or set data.on_unreadable=skip")
-        usable = np.flatnonzero(~checksums.isin(waveforms.failed))
-        index = index.without(unreadable)
+    recordings = decoded(settings, watch)
+    index = recordings.index
+    # Before any image is made, since a split that is not possible is the commonest mistake.
     parts = split(
         index.targets,
         classes=index.classes,
@@ -77,13 +72,50 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
         fold=settings.split.fold,
         seed=settings.split.seed,
     )
+    images = drawn(settings, recordings, watch, device=device)
+    return Material(index, parts, recordings.stored.only(recordings.usable), images)
+
+
+def decoded(settings: Settings, watch: Stopwatch) -> Recordings:
+    """The corpus as waveforms.
+
+    Raises:
+        AudioidError: as `read_corpus`; a recording is unreadable and `data.on_unreadable` is `fail`.
+    """
+    cache = Path(settings.store.root).expanduser()
+    with watch("index"):
+        index = read_corpus(settings.data, cache)
+    with watch("decode"):
+        stored = prepare.waveforms(index, _store(settings), audio=asdict(settings.audio), shards=settings.store.shards)
+    checksums = index.table["checksum"]
+    is_unreadable = checksums.isin(stored.failed)
+    unreadable = [
+        (path, stored.failed[checksum])
+        for path, checksum in index.table.loc[is_unreadable, ["path", "checksum"]].itertuples(index=False)
+    ]
+    if unreadable and settings.data.on_unreadable == "fail":
+        path, reason = unreadable[0]
+        raise AudioidError(f"{index.root / path}: {reason}; mend or remove it, or set data.on_unreadable=skip")
+    return Recordings(index.without(unreadable), stored, np.flatnonzero(~is_unreadable))
+
+
+def drawn(settings: Settings, recordings: Recordings, watch: Stopwatch, *, device: str) -> Rows:
+    """The images of the readable recordings.
+
+    Raises:
+        AudioidError: the settings allow no images.
+    """
     with watch("transform"):
-        images = prepare.images(
-            waveforms,
-            store,
+        stored = prepare.images(
+            recordings.stored,
+            _store(settings),
             transform=asdict(settings.transform),
             image=asdict(settings.image),
-            shards=shards,
+            shards=settings.store.shards,
             device=device,
         )
-    return Material(index, parts, waveforms.only(usable), images.only(usable))
+    return stored.only(recordings.usable)
+
+
+def _store(settings: Settings) -> Store:
+    return Store(Path(settings.store.root).expanduser(), max_bytes=int(settings.store.max_gib * 2**30))
