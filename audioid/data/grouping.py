@@ -11,8 +11,8 @@ from audioid.errors import AudioidError
 Rows = NDArray[np.int64]
 
 # Orders of the groups that are tried, and the groups that all tries together may place.
-TRIES = 16
-PLACEMENTS = 100_000
+TRIES = 64
+PLACEMENTS = 20_000
 SWEEPS = 8
 # A class missing from a part costs more than all unevenness, which is below 2 per class.
 MISSING = 1e6

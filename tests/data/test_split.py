@@ -137,7 +137,7 @@ def test_classes_are_nearly_as_even_as_groups_allow(rows: tuple[Rows, Rows], sha
     found = unevenness(targets, part_groups(targets, groups, shares, classes, np.random.default_rng(0)), shares)
     every = (np.array(way)[groups] for way in itertools.product([0, 1], repeat=int(groups.max()) + 1))
     best = min(unevenness(targets, part, shares) for part in every)
-    assert found <= 2 * best + 0.02
+    assert found <= 2 * best + 0.03
 
 
 def test_folds_of_groups_are_no_less_even_than_those_of_scikit_learn() -> None:
