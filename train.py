@@ -11,28 +11,32 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from audioid.config import check_command_line, validate
+from audioid.config import CONF, check_command_line, validate
 from audioid.errors import AudioidError
 
 
-@hydra.main(config_path="conf", config_name="config", version_base=None)
+@hydra.main(config_path=str(CONF), config_name="config", version_base=None)
 def job(config: DictConfig) -> None:
     """One run. In a sweep a failure is written down, so that the other runs go on."""
     settings = validate(config)
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    if is_sweep and settings.trainer.devices > 1:
-        raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
-    from audioid.training.run import run  # heavy, so after the configuration is known to be right
-
     try:
+        if is_sweep and settings.trainer.devices > 1:
+            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
+        from audioid.training.run import run  # heavy, so after the configuration is known to be right
+
         (folder / "error.txt").unlink(missing_ok=True)
         run(settings, folder)
     except Exception as error:
-        if not is_sweep:
+        if is_sweep:
+            (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
+            print(f"error: {error}", file=sys.stderr)
+        elif isinstance(error, AudioidError):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)  # here, since Hydra would add lines of its own
+        else:
             raise
-        (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
-        print(f"error: {error}", file=sys.stderr)
 
 
 def stop(signum: int, frame: FrameType | None) -> None:
@@ -50,6 +54,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
+        if error.filename is None:
+            raise
         print(f"error: {error.filename}: {error.strerror}; choose a folder that can be written", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from audioid.schema import OPTIONS, Range, Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
 MAX_NAME = 120  # characters of a run's name, which is also its folder's
 
 
@@ -34,7 +35,7 @@ def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
     Raises:
         AudioidError: an override names an unknown key or option, or gives a value that is not allowed.
     """
-    parsed = _parsed([_quote_path(text) for text in overrides])
+    parsed = _parsed([_quote(text) for text in overrides])
     _check_names(parsed)
     return _compose([cast(str, override.input_line) for override in parsed], config_name)
 
@@ -53,7 +54,7 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     if known.help or known.hydra_help or known.info is not None or known.shell_completion:
         return list(arguments)
     flags = [text for text in arguments if text not in known.overrides]
-    overrides = _parsed([_quote_path(text) for text in known.overrides])
+    overrides = _parsed([_quote(text) for text in known.overrides])
     resumed = [override for override in overrides if override.key_or_group == "resume" and override.value()]
     if resumed:
         others = [cast(str, override.input_line) for override in overrides if override not in resumed]
@@ -242,12 +243,12 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[st
     return flags, [*earlier, *overrides, *place]
 
 
-def _quote_path(text: str) -> str:
-    """`key=PATH` with the path quoted, so that spaces, brackets, commas and equal signs may stand in it."""
+def _quote(text: str) -> str:
+    """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it."""
     key, equals, value = text.partition("=")
-    if key not in PATH_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":
+    if key not in LITERAL_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":
         return text
-    is_list = "," in value and not Path(value).expanduser().exists()
+    is_list = key in PATH_KEYS and "," in value and not Path(value).expanduser().exists()
     return text if is_list else f"{key}{equals}{_quoted(value)}"
 
 

@@ -97,6 +97,11 @@ def test_paths_may_hold_signs_that_mean_something_to_hydra(name: str, tmp_path: 
     assert data.root == str(root)  # type: ignore[attr-defined]
 
 
+def test_a_pattern_needs_no_quotes() -> None:
+    data = compose(["data=folder", "data.root=x", r"data.group_pattern=kit(\d{1,2})_[a-z]+"]).data
+    assert data.group_pattern == r"kit(\d{1,2})_[a-z]+"  # type: ignore[attr-defined]
+
+
 def test_resume_repeats_what_the_run_was_started_with(tmp_path: Path) -> None:
     record = tmp_path / "cwt seed=3" / ".hydra" / "overrides.yaml"
     record.parent.mkdir(parents=True)

@@ -73,8 +73,8 @@ class AudioDataModule(LightningDataModule):
         alone = len(part) % self.batch_size == 1 and len(part) > 1
         return self._loader(part, sampler=Shuffled(len(part), self.seed), drop_last=alone)
 
-    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        return self.in_order(self.split.val) if len(self.split.val) else []
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.in_order(self.split.val)
 
     def in_order(self, numbers: Numbers) -> DataLoader[Batch]:
         """The rows `numbers` as images, one after the other, for evaluation."""

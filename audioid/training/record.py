@@ -24,7 +24,9 @@ def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabi
     """`predictions.csv`: `path,label,predicted,group` and a column of probabilities per class, a row per test file."""
     table = index.table.iloc[rows][["path", "label", "group"]].reset_index(drop=True)
     table.insert(2, "predicted", [index.classes[number] for number in probabilities.argmax(1)])
-    table = table.join(pd.DataFrame(probabilities, columns=index.classes), rsuffix="_probability")
+    # By position, since a class may be called "path" or "label".
+    columns = pd.DataFrame(probabilities, columns=index.classes)
+    table = pd.concat([table, columns], axis=1)
     with replacing(path) as part:
         table.to_csv(part, index=False, float_format="%.6f")
 

@@ -218,6 +218,7 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
         enable_progress_bar=is_terminal,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
+        limit_val_batches=None if has_validation else 0,
     )
 
 

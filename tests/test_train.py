@@ -1,0 +1,294 @@
+"""The main command on real files: what a run and a sweep leave behind, and what bad input gets."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import RATE, Command, write_tones
+
+ROOT = Path(__file__).parent.parent
+QUICK = ["trainer.max_epochs=3", "model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
+TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
+CHANGING = ("seconds", "commit", "peak_memory_mib")
+
+
+def on(folder: Path, *more: str) -> list[str]:
+    return ["data=folder", f"data.root={folder}", *QUICK, *more]
+
+
+def metrics(run: Path) -> dict[str, object]:
+    found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def lasting(run: Path) -> dict[str, object]:
+    return {key: value for key, value in metrics(run).items() if key not in CHANGING}
+
+
+def test_a_run_leaves_its_whole_record(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=8", "optimizer.lr=0.01")) == 0
+    assert "24 recordings of 2 classes" in capsys.readouterr().out
+    run = Path("run")
+
+    found = metrics(run)
+    assert found["classes"] == ["high", "low"]
+    parts = [found[f"n_{part}"] for part in ("train", "val", "test")]
+    assert sum(parts) == 24  # type: ignore[arg-type]
+    assert found["epochs"] == 8
+    assert found["test_accuracy"] > 0.7  # type: ignore[operator]
+    assert set(found["seconds"]) == {"index", "decode", "transform", "fit", "test", "total"}  # type: ignore[call-overload]
+
+    table = pd.read_csv(run / "predictions.csv", keep_default_na=False)
+    assert list(table.columns) == ["path", "label", "predicted", "group", "high", "low"]
+    assert len(table) == found["n_test"]
+    assert (table["label"] == table["predicted"]).mean() == pytest.approx(found["test_accuracy"])
+    np.testing.assert_allclose(table[["high", "low"]].sum(axis=1), 1, atol=1e-5)
+    named = np.where(table["high"] > table["low"], "high", "low")
+    assert (named == table["predicted"]).all()
+    picked = np.where(table["label"] == "high", table["high"], table["low"])
+    assert -np.log(picked).mean() == pytest.approx(found["test_loss"], abs=1e-4)
+
+    assert (run / "skipped.csv").read_text() == "path,reason\n"
+    assert {"weights.safetensors", "model.json"} == {file.name for file in (run / "model").iterdir()}
+    assert {"best.ckpt", "last.ckpt"} == {file.name for file in (run / "checkpoints").iterdir()}
+    assert (run / ".hydra" / "config.yaml").exists()
+    assert not list(run.glob("**/*.part"))
+
+
+def test_tensorboard_has_curves_pictures_sounds_and_choices(tones: Path, command: Command) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    assert len(list(Path("run").glob("events*"))) == 1
+    events = EventAccumulator("run", size_guidance={"images": 0, "audio": 0}).Reload()
+    tags = events.Tags()
+    for tag in ("loss/train", "loss/val", "accuracy/train", "accuracy/val"):
+        assert [event.step for event in events.Scalars(tag)] == [1, 2, 3]
+    assert events.Scalars("test/accuracy")[0].value == pytest.approx(metrics(Path("run"))["test_accuracy"])
+    assert set(tags["images"]) == {"examples", "test/confusion", "test/accuracy per class"}
+    assert set(tags["audio"]) == {"examples/high", "examples/low"}
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "hp_metric" not in tags["scalars"]
+
+
+def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> None:
+    for name in ("one", "two"):
+        assert command(*on(tones, "transform=cwt", "augment=full", f"hydra.run.dir={name}", "seed=5")) == 0
+    assert lasting(Path("one")) == lasting(Path("two"))
+    assert Path("one/predictions.csv").read_bytes() == Path("two/predictions.csv").read_bytes()
+
+
+def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
+    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=6")) == 0
+    arguments = [
+        sys.executable,
+        "-u",
+        str(ROOT / "train.py"),
+        *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=6"),
+    ]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.search(r"epoch +2/", line):
+                process.send_signal(signal.SIGINT)
+                break
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "resume='" in told
+    assert "Traceback" not in told
+    assert not Path("stopped/metrics.json").exists()
+    assert command(f"resume={Path('stopped').absolute()}") == 0
+    assert lasting(Path("stopped")) == lasting(Path("whole"))
+
+
+def test_a_run_that_reached_its_goal_is_not_repeated(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    before = (Path("run/metrics.json").stat().st_mtime_ns, Path("run/metrics.json").read_bytes())
+    assert command("resume=run") == 0
+    assert "done already" in capsys.readouterr().out
+    assert (Path("run/metrics.json").stat().st_mtime_ns, Path("run/metrics.json").read_bytes()) == before
+    assert command("resume=run", "trainer.max_epochs=4") == 0
+    assert metrics(Path("run"))["epochs"] == 4
+
+
+def test_sigterm_ends_a_sweep_with_a_status_that_says_so(tones: Path, tmp_path: Path) -> None:
+    arguments = ["-m", *on(tones, "seed=0,1", "trainer.max_epochs=2000", "hydra.sweep.dir=sweep")]
+    with subprocess.Popen(
+        [*TRAIN, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "epoch   1/" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert len([path for path in (tmp_path / "sweep").iterdir() if path.is_dir()]) == 1
+
+
+def test_a_sweep_ends_in_a_comparison(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("-m", *on(tones, "transform=fft,cwt", "seed=0,1", "hydra.sweep.dir=sweep")) == 0
+    told = capsys.readouterr().out
+    runs = sorted(path.name for path in Path("sweep").iterdir() if path.is_dir())
+    assert [name.split()[0] for name in runs] == ["cwt", "cwt", "fft", "fft"]
+    assert len({str(metrics(Path("sweep") / name)["index_digest"]) for name in runs}) == 1
+    assert "fft" in told
+    assert "cwt" in told
+    assert "tensorboard" in told
+    assert Path("sweep/comparison.json").exists()
+    # The same sweep again has nothing left to do.
+    assert command("resume=sweep") == 0
+    assert capsys.readouterr().out.count("done already") == 4
+
+
+def test_a_failing_run_leaves_the_others_and_is_named_at_the_end(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("-m", *on(tones, "model=original,cnn", "image.size=12", "hydra.sweep.dir=sweep")) == 1
+    told = capsys.readouterr()
+    assert "image.size: 12 is too small" in told.err
+    assert len(list(Path("sweep").glob("*/metrics.json"))) == 1
+
+
+def test_no_validation_part_is_said_and_keeps_the_last_epoch(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "split.val_fraction=0", "hydra.run.dir=run")) == 0
+    assert "no validation part" in capsys.readouterr().out
+    assert metrics(Path("run"))["val_accuracy"] is None
+    assert metrics(Path("run"))["n_val"] == 0
+    assert not Path("run/checkpoints/best.ckpt").exists()
+
+
+@pytest.mark.parametrize("transform", ["fft", "cwt"])
+def test_the_original_setting_trains(transform: str, tones: Path, command: Command) -> None:
+    small = ["model.width=10", "trainer.max_epochs=1"]
+    chosen = ["data=folder", f"data.root={tones}", "experiment=original", f"transform={transform}", *small]
+    assert command(*chosen, "hydra.run.dir=run") == 0
+    found = metrics(Path("run"))
+    assert found["n_val"] == 0
+    settings = json.loads(Path("run/model/model.json").read_text())
+    assert settings["image"]["scale"] == {"fft": "decibel", "cwt": "signed"}[transform]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["optimizer=sgd", "scheduler=plateau"],
+        ["trainer.patience=1", "trainer.best_by=val_accuracy"],
+        ["augment=specaugment", "scheduler=constant", "image.standardize=none"],
+        ["split=grouped", "data.group_pattern=kit(\\d)"],
+        ["split=kfold", "split.fold=1", "split.folds=3"],
+    ],
+)
+def test_other_choices_train_too(more: list[str], tones: Path, command: Command) -> None:
+    assert command(*on(tones, *more, "hydra.run.dir=run")) == 0
+    assert metrics(Path("run"))["test_accuracy"] is not None
+
+
+def test_odd_recordings_are_used_and_broken_ones_left_out(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone = np.sin(np.arange(9000) * 0.1)
+    good, bad = tones / "low", tones / "high"
+    soundfile.write(good / "clip of 3 ms.wav", tone[:66], RATE)
+    soundfile.write(good / "silent.flac", np.zeros(4000), RATE)
+    soundfile.write(good / "44101.WAV", tone, 44101)
+    soundfile.write(good / "größe.mp3", tone, RATE)
+    (bad / "empty.wav").write_bytes(b"")
+    (bad / "text.wav").write_text("not a recording")
+    soundfile.write(bad / "nan.wav", np.where(np.arange(9000) == 5, np.nan, tone), RATE, subtype="FLOAT")
+    soundfile.write(bad / "infinite.wav", np.where(np.arange(9000) == 5, np.inf, tone), RATE, subtype="FLOAT")
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    told = capsys.readouterr().out
+    skipped = pd.read_csv("run/skipped.csv")
+    assert set(skipped["path"]) == {f"high/{name}.wav" for name in ("empty", "text", "nan", "infinite")}
+    assert skipped["reason"].str.len().min() > 5
+    assert "28 recordings" in told
+    assert "4 files left out" in told
+    assert command(*on(tones, "hydra.run.dir=strict", "data.on_unreadable=fail")) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        ("empty", ["data", "no recordings"]),
+        ("missing", ["data", "does not exist", "data.root"]),
+        ("one class", ["one label only"]),
+        ("one file", ["low"]),
+        ("two cases", ["Low", "low"]),
+    ],
+)
+def test_a_corpus_that_cannot_be_learnt_is_one_line(
+    spoil: str, parts: list[str], tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    if spoil == "empty":
+        root.mkdir()
+    elif spoil != "missing":
+        write_tones(root)
+    if spoil == "one class":
+        for file in (root / "high").iterdir():
+            file.unlink()
+    if spoil == "one file":
+        for file in sorted((root / "low").iterdir())[1:]:
+            file.unlink()
+    if spoil == "two cases":
+        (root / "more" / "Low").mkdir(parents=True)
+        (root / "low" / "kit0_0.wav").rename(root / "more" / "Low" / "a.wav")
+    assert command(*on(root, "hydra.run.dir=run")) == 1
+    told = capsys.readouterr()
+    assert "epoch" not in told.out
+    (line,) = told.err.splitlines()
+    assert line.startswith("error: ")
+    for part in parts:
+        assert part in line
+
+
+def test_a_run_folder_that_cannot_be_written_is_one_line(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert command(*on(tones, f"hydra.run.dir={tmp_path}/file/run")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "file" in line
+    assert "can be written" in line
+
+
+def test_a_store_that_cannot_be_written_is_one_line(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert command(*on(tones, f"store.root={tmp_path}/file/cache", "hydra.run.dir=run")) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_one_line(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run/checkpoints").mkdir(parents=True)
+    Path("run/checkpoints/last.ckpt").write_bytes(b"no checkpoint")
+    assert command(*on(tones, "hydra.run.dir=run")) == 1
+    assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+def test_help_and_configuration_answer_at_once(arguments: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['train.py', *{arguments}]; import train; train.main();"
+        "assert not {'torch', 'pytorch_lightning', 'matplotlib'} & set(sys.modules)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "decibel_range" in done.stdout
+    assert time.monotonic() - started < 30  # of a busy machine; the README's figure is 2 s
