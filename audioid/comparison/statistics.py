@@ -190,6 +190,11 @@ def _comparison(settings: dict[str, str], runs: list[Run]) -> Comparison:
     )
 
 
+def _pairing(run: Run) -> str:
+    fold = "" if run.fold is None else f" split.fold={run.fold}"
+    return f"seed={run.seed} split.seed={run.split_seed}{fold}"
+
+
 def _notes(runs: Sequence[Run], runs_of: dict[str, list[Run]]) -> Iterator[str]:
     """What a reader must know to take the figures for no more than they are."""
     if len(runs_of) == 1:
@@ -202,9 +207,7 @@ def _notes(runs: Sequence[Run], runs_of: dict[str, list[Run]]) -> Iterator[str]:
     every = set.intersection(*({run.pairing for run in found} for found in runs_of.values()))
     alone = [run for run in runs if run.pairing not in every]
     if len(runs_of) > 1 and alone:
-        names = ", ".join(
-            f"{run.transform} seed={run.seed} split.seed={run.split_seed} split.fold={run.fold}" for run in alone
-        )
+        names = ", ".join(f"{run.transform} {_pairing(run)}" for run in alone)
         yield f"Without a partner in every transform, so in the table but not in all differences: {names}."
     splits = {(run.split_seed, run.fold) for run in runs}
     if len(runs_of) > 1 and len(runs) > len(runs_of):

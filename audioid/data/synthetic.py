@@ -22,7 +22,7 @@ from audioid.errors import AudioidError
 Signal = NDArray[np.float64]
 
 # The part of a draw that all takes of one kit share; the rest is the take's own.
-KIT_SHARE = 0.85
+KIT_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ def _drum(take: Take, pitch: float, glide: float, seconds: float, overtones: flo
 
 
 def kick(take: Take) -> Signal:
-    return _drum(take, take.draw(42, 95), take.draw(0.4, 4), take.draw(0.15, 0.9), take.draw(0.02, 0.4))
+    return _drum(take, take.draw(42, 110), take.draw(0.3, 4), take.draw(0.15, 0.9), take.draw(0.02, 0.4))
 
 
 def tom(take: Take) -> Signal:
-    return _drum(take, take.draw(65, 220), take.draw(0.1, 1), take.draw(0.25, 1.2), take.draw(0.1, 0.6))
+    return _drum(take, take.draw(60, 200), take.draw(0.1, 1.2), take.draw(0.25, 1.2), take.draw(0.1, 0.6))
 
 
 def snare(take: Take) -> Signal:
@@ -133,18 +133,18 @@ def _metal(take: Take, low: float, seconds: float) -> Signal:
 
 
 def closed_hihat(take: Take) -> Signal:
-    return _metal(take, take.draw(2500, 7000), take.draw(0.05, 0.45))
+    return _metal(take, take.draw(2500, 7000), take.draw(0.05, 0.6))
 
 
 def open_hihat(take: Take) -> Signal:
-    return _metal(take, take.draw(2500, 7000), take.draw(0.25, 2))
+    return _metal(take, take.draw(2500, 7000), take.draw(0.2, 2))
 
 
 def cymbal(take: Take) -> Signal:
     """A larger plate; its high modes take their energy from the low ones, so they swell after the stroke."""
     swell = take.rise(take.draw(0.003, 0.05))
-    wash = _metal(take, take.draw(1800, 5000), take.draw(0.8, 4)) * swell
-    return wash + take.draw(0.1, 1) * _metal(take, take.draw(300, 1200), take.draw(0.3, 2))
+    wash = _metal(take, take.draw(1800, 6000), take.draw(0.6, 4)) * swell
+    return wash + take.draw(0.05, 1) * _metal(take, take.draw(300, 1200), take.draw(0.3, 2))
 
 
 def cowbell(take: Take) -> Signal:
@@ -248,7 +248,7 @@ def _recorded(signal: Signal, room: Take) -> Signal:
     signal = _filtered(signal, butter(1, room.draw(20, 150), "high", fs=rate))
 
     floor = _filtered(room.noise(), butter(1, room.draw(0.01, 0.36) * rate, "low", fs=rate))
-    signal = _peak_at_one(signal) + room.draw(0.0003, 0.1) * floor / floor.std()
+    signal = _peak_at_one(signal) + room.draw(0.0003, 0.2) * floor / floor.std()
     return room.draw(0.05, 0.99) * _peak_at_one(signal)
 
 
