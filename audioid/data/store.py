@@ -308,7 +308,7 @@ class Store:
         for part in self.root.glob("*/*.part"):
             with suppress(Timeout), _only_maker(part):
                 shutil.rmtree(part)
-        used = {folder: _last_use_and_size(folder) for folder in self.root.glob("*/*") if folder.is_dir()}
+        used = {rows.parent: _last_use_and_size(rows.parent) for rows in self.root.glob("*/*/rows.npy")}
         excess = sum(size for _, size in used.values()) + needed - self.max_bytes
         for folder, (_, size) in sorted(used.items(), key=lambda item: item[1]):
             if excess > 0 and _evict(folder):

@@ -1,0 +1,121 @@
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from audioid import transforms
+from audioid.config import compose
+from audioid.data.audio import load
+from audioid.data.index import Index, index_folder
+from audioid.data.store import Rows, Store
+from audioid.errors import AudioidError
+from audioid.training import prepare
+
+SETTINGS = compose(["audio.sample_rate=8000", "audio.seconds=0.25", "image.f_max=3500", "image.size=20"])
+AUDIO, IMAGE, FFT = asdict(SETTINGS.audio), asdict(SETTINGS.image), asdict(SETTINGS.transform)
+SHARDS = 3
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    """Ten recordings, two of them alike; one was damaged after it was indexed."""
+    generator = np.random.default_rng(0)
+    for number in range(9):
+        file = tmp_path / "corpus" / "ab"[number % 2] / f"{number}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, 0.1 * generator.standard_normal(1000 + 500 * number), (8000, 11025)[number % 2])
+    (tmp_path / "corpus/b/8.wav").write_bytes((tmp_path / "corpus/a/0.wav").read_bytes())
+    index = index_folder(tmp_path / "corpus")
+    (tmp_path / "corpus/b/7.wav").write_bytes(b"RIFF")
+    return index
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache", max_bytes=10**9)
+
+
+def waveforms(index: Index, store: Store, **changes: Any) -> Rows:
+    return prepare.waveforms(index, store, audio=AUDIO | changes, shards=SHARDS)
+
+
+def images(rows: Rows, store: Store, **changes: Any) -> Rows:
+    image = IMAGE | changes
+    return prepare.images(rows, store, transform=FFT, image=image, shards=SHARDS, device="cpu")
+
+
+def test_waveforms_are_the_decoded_recordings_in_order(index: Index, store: Store) -> None:
+    rows = waveforms(index, store)
+    everything = rows[np.arange(len(index.table))]
+    assert everything.shape == (10, 2000)
+    for path, waveform in zip(index.table["path"], everything, strict=True):
+        if path == "b/7.wav":
+            assert np.isnan(waveform).all()
+        else:
+            np.testing.assert_array_equal(waveform, load(index.root / path, **AUDIO))
+    damaged = index.table.set_index("path").loc["b/7.wav", "checksum"]
+    assert list(rows.failed) == [damaged]
+    assert "damaged" in rows.failed[str(damaged)]
+
+
+def test_images_are_the_transform_of_the_waveforms(index: Index, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "TRANSFORMED_AT_ONCE", 2)
+    rows = waveforms(index, store)
+    made = images(rows, store)
+    assert made.failed == rows.failed
+    good = np.flatnonzero(index.table["path"] != "b/7.wav")
+    module = transforms.build(FFT, IMAGE, sample_rate=8000, n_samples=2000)
+    torch.testing.assert_close(torch.from_numpy(made[good]), module(torch.from_numpy(rows[good])))
+
+
+def entries(store: Store, stage: str) -> int:
+    return len(list(store.root.glob(f"{stage}/*/entry.json")))
+
+
+def test_only_what_matters_makes_images_anew(index: Index, store: Store) -> None:
+    rows = waveforms(index, store)
+    images(rows, store)
+    before = entries(store, "images-fft")
+    images(rows, store, standardize="pixel")  # done by the network
+    assert entries(store, "images-fft") == before
+    images(rows, store, f_max=3000.0)
+    assert entries(store, "images-fft") == 2 * before
+    images(waveforms(index, store, level="peak"), store)
+    assert entries(store, "images-fft") == 3 * before
+
+
+def test_shards_filled_one_by_one_are_all_that_a_run_needs(
+    index: Index, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [prepare.only_shard(index, shard, SHARDS) for shard in range(SHARDS)]
+    joined = pd.concat([part.table for part in parts]).sort_values("path", ignore_index=True)
+    pd.testing.assert_frame_equal(joined, index.table)
+    for part in reversed(parts):
+        images(waveforms(part, store), store)
+
+    monkeypatch.setattr(prepare, "load", None)  # nothing is decoded
+    monkeypatch.setattr(transforms, "build", None)  # or transformed again
+    rows = waveforms(index, store)
+    assert images(rows, store)[np.array([0])].shape == (1, 1, 20, 20)
+
+
+def test_wrong_transform_is_told(index: Index, store: Store) -> None:
+    rows = waveforms(index, store)
+    with pytest.raises(AudioidError, match="transform: there is no 'nonsense'"):
+        prepare.images(rows, store, transform={"name": "nonsense"}, image=IMAGE, shards=1, device="cpu")
+
+
+def test_other_code_or_libraries_are_another_version(tmp_path: Path) -> None:
+    file = tmp_path / "stage.py"
+    file.write_text("a = 1\n")
+    versions = {prepare._version([file], "1.0"), prepare._version([file], "1.1")}
+    file.write_text("a = 2\n")
+    versions |= {prepare._version([file], "1.0")}
+    assert len(versions) == 3
+    file.write_text("a = 1\n")
+    assert prepare._version([file], "1.0") in versions
