@@ -24,6 +24,7 @@ from tabulate import tabulate
 
 from audioid.data.audio import Unreadable, load
 from audioid.data.index import index_folder
+from audioid.files import replacing
 
 SECONDS_PER_FILE = 5.0
 BAD = {"CRASH", "HANG", "WRONG"}
@@ -250,9 +251,8 @@ def main() -> None:
         if reason.split()[0] in BAD:
             print(f"{path}: {reason}")
     if arguments.json:
-        temporary_file = arguments.json.with_name(f"{arguments.json.name}.{os.getpid()}")
-        temporary_file.write_text(json.dumps(figures, indent=1))
-        os.replace(temporary_file, arguments.json)
+        with replacing(arguments.json) as part:
+            part.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

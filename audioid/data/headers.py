@@ -32,7 +32,7 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     size and time of change stand in `cache` are not opened; `cache` is brought up to date.
     """
     table = pd.DataFrame([_status(root, path) for path in paths], columns=KEY[1:]).assign(path=paths.to_numpy())
-    known = _read_cache(cache) if cache else _no_headers()
+    known = read_cache(cache) if cache else _no_headers()
     table = table.merge(known, on=KEY, how="left").assign(reason="")
     new = np.flatnonzero(table["checksum"].isna())
     if new.size:
@@ -43,7 +43,7 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     table = table.astype(HEADER_TYPES)
     keep = table.loc[table["reason"] == "", KEY + HEADER].reset_index(drop=True)
     if cache and not keep[KEY].equals(known[KEY]):
-        _write_cache(cache, keep)
+        write_cache(cache, keep)
     return table[[*HEADER, "reason"]]
 
 
@@ -65,14 +65,14 @@ def _read_header(path: Path) -> tuple[int, int, int, str, str, str]:
         return 0, 0, 0, "", "", error.reason
 
 
-def _write_cache(cache: Path, table: pd.DataFrame) -> None:
+def write_cache(cache: Path, table: pd.DataFrame) -> None:
     """A CSV after a line with its own checksum."""
     content = table.to_csv(index=False).encode()
     with replacing(cache) as part:
         part.write_bytes(_checksum(content) + b"\n" + content)
 
 
-def _read_cache(cache: Path) -> pd.DataFrame:
+def read_cache(cache: Path) -> pd.DataFrame:
     """The headers kept in `cache`; none where there is no such file, or it is damaged."""
     if not cache.is_file():
         return _no_headers()
