@@ -82,6 +82,8 @@ def count_frames(file: soundfile.SoundFile) -> int:
 
 
 def _text(error: soundfile.LibsndfileError) -> str:
+    if error.code == SEEK_FAILED:
+        return "it breaks off before the end that its header claims"
     return error.error_string.removeprefix("Error : ").rstrip(".").lower()
 
 

@@ -226,6 +226,13 @@ def test_unusable_files_say_why(tmp_path: Path, name: str, start: str) -> None:
     assert (again.path, again.reason) == (tmp_path / name, raised.value.reason)
 
 
+def test_a_flac_that_breaks_off_between_two_reads_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truncated(tmp_path / "a.flac")
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 4096)  # as many as a FLAC frame holds
+    with pytest.raises(Unreadable, match="breaks off before the end"):
+        read(tmp_path / "a.flac")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read all files")
 def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
     written(tmp_path / "a.wav", np.zeros(9)).chmod(0)
