@@ -89,7 +89,7 @@ def _parted(
     """For each row its part `(rows,)`; part p gets about `fractions[p]` of each class, none if that is zero."""
     numbers = np.flatnonzero(fractions)
     shares = np.asarray(fractions)[numbers]
-    _refuse_small(targets, groups, len(numbers), classes, "have fewer parts (split.val_fraction=0)")
+    _refuse_small(targets, groups, len(numbers), classes, ", or set split.val_fraction=0" if len(numbers) > 2 else "")
     if groups is None:
         return numbers[_cut(targets, shares, rng)]
     return numbers[part_groups(targets, groups, shares, classes, rng)]
@@ -97,7 +97,7 @@ def _parted(
 
 def _folds(targets: Rows, groups: Rows | None, folds: int, classes: Sequence[str], rng: Generator) -> Rows:
     """For each row its fold, `(rows,)`."""
-    _refuse_small(targets, groups, folds, classes, "lower split.folds")
+    _refuse_small(targets, groups, folds, classes, ", or lower split.folds")
     if groups is not None:
         return part_groups(targets, groups, np.full(folds, 1 / folds), classes, rng)
     from sklearn.model_selection import StratifiedKFold  # slow to import, and the other splits do without
@@ -117,7 +117,7 @@ def _refuse_small(targets: Rows, groups: Rows | None, parts: int, classes: Seque
             what = "recording" if groups is None else "group"
             raise AudioidError(
                 f"label '{label}': has {count} {what}{'s' * (count > 1)}, but each of {parts} parts needs one; "
-                f"add some, remove the label, or {remedy}"
+                f"add some or remove the label{remedy}"
             )
 
 
