@@ -177,7 +177,7 @@ class Trainer:
     max_epochs: Annotated[int, Range(low=1)]
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Annotated[int, Range(low=1)]
-    strategy: Literal["auto", "ddp", "ddp_spawn", "fsdp"]
+    strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
     patience: Annotated[int | None, Range(low=1)]
 
