@@ -70,6 +70,17 @@ class Wavelet:
         beyond = torch.nonzero(size > level * size.max())[-1]
         return min((float(beyond) + 1) / 64, MAX_RADIUS)
 
+    @lru_cache(maxsize=128)  # noqa: B019
+    def bandwidth(self, level: float) -> float:
+        """Rate that the power |W|^2 must be sampled at, in units of the centre frequency.
+
+        What aliases onto the mean power is then below `level` times it: the response's autocorrelation at this lag.
+        """
+        n = 2**15
+        spectrum = self.spectrum(torch.fft.fftfreq(n, 1 / 64, dtype=torch.float64) * self.center_frequency)
+        correlation = torch.fft.ifft(torch.fft.fft(spectrum.abs()).abs().square()).real[: n // 2]
+        return (float(torch.nonzero(correlation > level * correlation[0])[-1]) + 1) * 64 / n
+
     def cone_of_influence(self, frequencies: Tensor) -> Tensor:
         """Seconds from either end of a clip within which the edge is felt, per frequency in hertz.
 

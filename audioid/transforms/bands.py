@@ -1,0 +1,290 @@
+"""The engine of all wavelet images: the mean power (or coefficient) of each band in each column, and no more.
+
+A block of the recording is transformed once; each band multiplies the spectrum by its response, folds (aliases) it to
+the few values that its power needs, and transforms them back: folding leaves exact samples of the coefficients, fewer
+of them (as in scattering: Andén and Mallat, IEEE Trans. Signal Process. 62 (2014) 4114). Their power is summed over the
+columns by the trapezoidal rule with Gregory's end corrections.
+
+The recording is cut into pieces, a column or an equal part of one. High bands hear only what is near, so they go in
+short blocks of pieces; all inverse FFTs stay short, and what each step leaves is still in cache for the next.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audioid.transforms.wavelets import Wavelet
+
+# Responses are cut where they fall below this part of their peak (-90 dB), wavelets likewise in time.
+SUPPORT = 3e-5
+# Power is sampled so densely that what aliases onto its mean is below this part of it, plus MARGIN samples a piece for
+# the ends of the pieces.
+ALIASING = 1e-3
+MARGIN = 4
+# Gregory's central differences at the end of an integral, for 1, 2, ... samples beyond it, and minus as many before it
+# (Hildebrand, Introduction to Numerical Analysis, 1974, section 5.9).
+GREGORY = (-252769 / 3628800, 68119 / 3628800, -1469 / 403200, 2497 / 7257600)
+# Octaves of bands that share their blocks, at most.
+TIER = 2.7
+# The longest inverse FFT, where the wavelets allow it, and the values of those that are done at once.
+LONGEST = 2048
+CHUNK = 2**17
+# Samples of all blocks that are transformed at once, which bounds the memory that long clips take.
+BLOCKS = 2**19
+# Samples at least over which a block's ends are faded out: a cut is a click, which bands near half the sample rate hear
+# from afar, since the response that ends there rings.
+TAPER = 64
+# Samples in a piece, where columns are long enough to be cut.
+PIECE = 256
+
+
+class Grid(NamedTuple):
+    """How a clip is cut: `blocks` of `shown` pieces each, transformed with others around them, `pieces` in all.
+
+    A column of the image is `per_column` pieces; `left` pieces lie before the shown ones; `n_fft` samples make up a
+    block; blocks begin at the samples `begins`, counted from the start of the clip.
+    """
+
+    per_column: int
+    shown: int
+    pieces: int
+    left: int
+    n_fft: int
+    begins: tuple[int, ...]
+
+
+def plan_grid(n: int, size: int, halo: int, per_piece: int, padding: str, offset: float) -> Grid:
+    """The cheapest grid for a clip of `n` samples whose wavelets reach `halo` samples to either side.
+
+    `per_piece` is the largest number of values that a band needs in a piece, `offset` (in pieces) where blocks begin.
+    """
+    piece = piece_length(n, size)
+    total = round(n / piece)
+    reach = math.ceil((halo + TAPER) / piece + len(GREGORY) / per_piece)
+
+    def grids() -> Iterator[tuple[float, Grid]]:
+        for blocks in sorted({max(1, round(total / shown)) for shown in range(8, total + 8)}):
+            shown = math.ceil(total / blocks)
+            # The FFT is circular: where there is silence around a single block, one side serves both ends.
+            is_shared = blocks == 1 and padding == "zero"
+            first = 1 if is_shared else reach
+            # Blocks begin on a sample, so the pieces before the shown ones should add up to a whole number.
+            left = min(range(first, first + 5), key=lambda k: abs(k * piece - round(k * piece)))
+            least = shown + left + (max(1, reach - left) if is_shared else reach)
+            for pieces in range(least, 5 * least // 4 + 8):
+                if not is_smooth(pieces, (2, 3, 5)):
+                    continue
+                n_fft = round(pieces * piece)
+                exact = [(offset + block * shown - left) * piece for block in range(blocks)]
+                begins = tuple(round(begin) for begin in exact)
+                # How far, in columns, the grid strays from the image's as everything falls on whole samples.
+                stray = abs(n_fft / pieces - piece) * shown + max(
+                    abs(a - b) for a, b in zip(exact, begins, strict=True)
+                )
+                length = max(1.0, math.log2(pieces * per_piece / LONGEST) + 1)
+                cost = blocks * pieces * length * (1 if is_smooth(n_fft) else 1.2) * (1 + 100 * stray * size / n)
+                yield cost, Grid(total // size, shown, pieces, left, n_fft, begins)
+
+    return min(grids(), key=lambda item: item[0])[1]
+
+
+class Group(NamedTuple):
+    """Bands that share an inverse FFT; their responses are zero but for `folds` times its length from bin `low` on."""
+
+    low: int
+    folds: int
+
+
+class Tier(torch.nn.Module):
+    """Bands, lowest first, whose wavelets are of similar length and that share their blocks."""
+
+    taper: Tensor
+
+    def __init__(
+        self,
+        wavelet: Wavelet,
+        frequencies: Tensor,
+        *,
+        sample_rate: int,
+        n_samples: int,
+        size: int,
+        norm: str,
+        padding: str,
+        signed: bool,
+    ) -> None:
+        super().__init__()
+        self.wavelet, self.padding, self.size, self.signed = wavelet, padding, size, signed
+        self.piece = piece_length(n_samples, size)
+        needed = wavelet.bandwidth(ALIASING) * frequencies * self.piece / sample_rate + MARGIN
+        per_piece = [next(m for m in PER_PIECE if m >= float(least)) for least in needed]
+        halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies[0])), n_samples)
+        self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if signed else 0)
+        self.register_buffer("taper", self._taper(halo).float(), persistent=False)
+        self.groups: list[Group] = []
+        for number, m in enumerate(dict.fromkeys(per_piece)):
+            centers = frequencies[[value == m for value in per_piece]]
+            group, response = self._group(m * self.grid.pieces, centers, sample_rate, norm)
+            self.groups.append(group)
+            # Twice each value, for the real and the imaginary part that it multiplies: (band, folds * 2 * n_out).
+            self.register_buffer(f"response{number}", response.repeat_interleave(2, 1).float(), persistent=False)
+            self.register_buffer(f"pooling{number}", self._pooling(m).float(), persistent=False)
+
+    def _taper(self, halo: int) -> Tensor:
+        """What a block `(n_fft,)` is multiplied by: 1 as far as its shown pieces reach."""
+        grid = self.grid
+
+        def fade(pieces: int) -> Tensor:
+            length = max(0, int((pieces - len(GREGORY) / PER_PIECE[0]) * self.piece) - halo)
+            return torch.sin(math.pi / 2 * (torch.arange(length, dtype=torch.float64) + 0.5) / max(length, 1)).square()
+
+        start, end = fade(grid.left), fade(grid.pieces - grid.shown - grid.left).flip(0)
+        return torch.cat([start, torch.ones(grid.n_fft - len(start) - len(end)), end])
+
+    def _group(self, n_out: int, centers: Tensor, sample_rate: int, norm: str) -> tuple[Group, Tensor]:
+        """The bands of `centers` for inverse FFTs of `n_out` values, with their responses `(band, folds * n_out)`."""
+        n_fft = self.grid.n_fft
+
+        def respond(bins: Tensor) -> Tensor:
+            hertz = bins.double() * sample_rate / n_fft
+            values = self.wavelet.response(hertz, centers[:, None], sample_rate, norm)
+            if self.signed:
+                # The mean over a piece is a filter too; the sample in the piece's middle is then all it takes.
+                values = values * torch.sinc(hertz * self.piece / sample_rate)
+            if not self.wavelet.is_complex:
+                # Positive frequencies alone; the real part of the result is the real wavelet's coefficient.
+                values = values * (bins.sign() + 1)
+            return values * (bins.abs() < n_fft / 2) / n_fft
+
+        bins = torch.arange(-(n_fft // 2), n_fft // 2)
+        size = respond(bins).abs()
+        used = bins[(size > SUPPORT * size.amax(1, keepdim=True)).any(0)]
+        low = int(used[0])
+        if self.signed or not self.wavelet.is_complex:
+            # Power does not mind at which bin a fold begins, since that is but a phase; coefficients do.
+            low -= low % n_out
+        folds = math.ceil((int(used[-1]) + 1 - low) / n_out)
+        return Group(low, folds), respond(torch.arange(low, low + folds * n_out))
+
+    def _pooling(self, m: int) -> Tensor:
+        """`(values of a piece, 3)`: what its `m` samples add to their own piece, to the one before and the one after.
+
+        For power the mean over a piece by the trapezoidal rule, from its first sample to the next piece's, with
+        Gregory's corrections at either end; for coefficients the first sample.
+        """
+        weights = torch.zeros(m, 3, dtype=torch.float64)
+        if self.signed:
+            weights[0, 0] = 1
+            return weights
+        head = torch.tensor([0.5, *GREGORY], dtype=torch.float64)
+        tail = -head[1:].flip(0)
+        weights[:, 0] = 1
+        weights[: len(head), 0] -= head
+        weights[: len(head), 1] += head
+        weights[-len(tail) :, 0] += tail
+        weights[-len(tail) :, 2] -= tail
+        return (weights / m).repeat_interleave(2 if self.wavelet.is_complex else 1, 0)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """`(batch, time)` to mean powers `(batch, bands, size)`, or mean coefficients where `signed`."""
+        grid = self.grid
+        left, right = -grid.begins[0], grid.begins[-1] + grid.n_fft - waveform.shape[1]
+        padded = pad(waveform, left, max(right, 0), self.padding)
+        at_once = max(1, BLOCKS // len(waveform) // grid.n_fft)
+        parts = []
+        for i in range(0, len(grid.begins), at_once):
+            starts = [begin + left for begin in grid.begins[i : i + at_once]]
+            blocks = torch.stack([padded[:, k : k + grid.n_fft] for k in starts], 1)
+            parts.append(self._transform(blocks * self.taper))
+        values = torch.cat(parts, 1).transpose(1, 2).flatten(2)[..., : self.size * grid.per_column]
+        return values.unflatten(2, (self.size, grid.per_column)).mean(-1)
+
+    def _transform(self, blocks: Tensor) -> Tensor:
+        """`(batch, blocks, n_fft)` samples to `(batch, blocks, bands, shown)`."""
+        spectrum = torch.fft.rfft(blocks.flatten(0, 1))
+        parts = []
+        for number, group in enumerate(self.groups):
+            response, pooling = self.get_buffer(f"response{number}"), self.get_buffer(f"pooling{number}")
+            width = response.shape[1] // 2
+            window = torch.view_as_real(_window(spectrum, group.low, width)).flatten(1)[:, None]
+            at_once = len(window) if torch.compiler.is_compiling() else max(1, CHUNK * group.folds // response.numel())
+            units = [self._pooled(unit, response, pooling, group.folds) for unit in window.split(at_once)]
+            parts.append(torch.cat(units))
+        values = torch.cat(parts, 1)  # (units, bands, pieces, what each piece adds to itself and its neighbours)
+        begin, end = self.grid.left, self.grid.left + self.grid.shown
+        own, before, after = values.unbind(-1)
+        values = own[..., begin:end] + before[..., begin + 1 : end + 1] + after[..., begin - 1 : end - 1]
+        values = values if self.signed else values.clamp(min=0)
+        return values.unflatten(0, blocks.shape[:2])
+
+    def _pooled(self, window: Tensor, response: Tensor, pooling: Tensor, folds: int) -> Tensor:
+        """Spectra `(units, 1, folds * 2 * n_out)` to `(units, bands, pieces, 3)`; see `_pooling`."""
+        windows, responses = window.chunk(folds, -1), response.chunk(folds, -1)
+        folded = windows[0] * responses[0]  # (units, bands, 2 * n_out)
+        for part, values in zip(windows[1:], responses[1:], strict=True):
+            folded.addcmul_(part, values)
+        samples = torch.fft.ifft(torch.view_as_complex(folded.unflatten(-1, (-1, 2))), norm="forward")
+        if self.wavelet.is_complex and not self.signed:
+            values = torch.view_as_real(samples).square()
+        else:
+            values = (samples * self.wavelet.phase.conjugate()).real
+            values = values if self.signed else values.square()
+        return values.reshape(*values.shape[:2], self.grid.pieces, -1) @ pooling
+
+
+def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
+    """Bins `low` to `low + width` of the two-sided spectrum whose non-negative half is given, zero beyond it."""
+    high = low + width
+    parts = [spectrum[:, max(low, 0) : high]]
+    if low < 0:
+        parts.insert(0, spectrum[:, max(1, 1 - high) : 1 - low].flip(1).conj())
+    return functional.pad(torch.cat(parts, 1), (0, max(0, high - spectrum.shape[1])))
+
+
+class BandPower(torch.nn.Module):
+    """Mean power of wavelet bands in each column of an image, `(batch, time)` to `(batch, bands, size)`.
+
+    Args:
+        frequencies: centre frequencies in hertz, lowest first.
+        norm, padding: as for `audioid.transforms.cwt`.
+        signed: mean coefficients instead (their real part).
+    """
+
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, **settings: Any) -> None:
+        super().__init__()
+        octaves = (frequencies / frequencies[0]).log2()
+        number = max(1, math.ceil(float(octaves[-1]) / TIER))
+        places = (octaves / octaves[-1].clamp(min=1e-9) * number).ceil().clamp(min=1)
+        chosen = [frequencies[places == place] for place in range(1, number + 1)]
+        self.tiers = torch.nn.ModuleList(Tier(wavelet, bands, **settings) for bands in chosen if len(bands))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return torch.cat([tier(waveform) for tier in self.tiers], 1)
+
+
+def pad(waveform: Tensor, left: int, right: int, padding: str) -> Tensor:
+    """`(..., time)` with `left` and `right` samples more, silent or reflected (as often as needed) about the ends."""
+    if padding == "zero":
+        return functional.pad(waveform, (left, right))
+    n = waveform.shape[-1]
+    index = torch.arange(-left, n + right, device=waveform.device) % (2 * n - 2)
+    return waveform[..., torch.minimum(index, 2 * n - 2 - index)]
+
+
+def piece_length(n: int, size: int) -> float:
+    """Samples in a piece: a column of the image, or an equal part of it near `PIECE`."""
+    return n / (size * max(1, round(n / size / PIECE)))
+
+
+def is_smooth(n: int, factors: tuple[int, ...] = (2, 3, 5, 7)) -> bool:
+    """Whether `n` has no prime factors but these: FFTs of such lengths are fast."""
+    for factor in factors:
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+PER_PIECE = sorted(2**i * 3**j for i in range(1, 24) for j in range(2) if 2**i * 3**j > len(GREGORY))
