@@ -12,6 +12,8 @@ class ProgressLines(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        if not trainer.is_global_zero:
+            return
         if epoch in (1, epochs) or epoch * 10 // epochs > (epoch - 1) * 10 // epochs:
             curves = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
             values = "  ".join(f"{name} {value:.3f}" for name, value in curves.items())

@@ -51,7 +51,8 @@ class Classifier(LightningModule):
         curves = {f"loss/{part}": loss, f"accuracy/{part}": right}
         self.log_dict(curves, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         # Lightning takes a value called "step" as the position on the horizontal axis.
-        self.log("step", float(self.current_epoch + 1), on_step=False, on_epoch=True, batch_size=len(images))
+        epoch = float(self.current_epoch + 1)
+        self.log("step", epoch, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

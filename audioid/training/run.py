@@ -83,7 +83,8 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     if settings.image.standardize != "none":
         normalize = cast(models.Normalize, network[0])
         normalize.fit((images for images, _ in data.in_order(parts.train)), over=settings.image.standardize)
-    board.choices(asdict(settings))
+    if trainer.is_global_zero:
+        board.choices(asdict(settings))
     module = Classifier(
         cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
         augment,
@@ -93,7 +94,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     )
     with watch("fit"):
         epochs = _fit(module, data, trainer, folder, settings.trainer.max_epochs)
-    if not trainer.is_global_zero:  # with several devices, the others have nothing more to do
+    if not trainer.is_global_zero:  # of several devices, the others have nothing more to do
         return {}
 
     network.eval().to(device)
