@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from audioid.errors import AudioidError
-from audioid.transforms.cwt import cwt
+from audioid.transforms.cwt import cwt, icwt
 
-__all__ = ["build", "cwt"]
+__all__ = ["build", "cwt", "icwt"]
 
-_CLASSES = {"fft": "Fft", "cwt": "Cwt", "cqt": "Cqt"}
+_CLASSES = {"fft": "Fft", "cwt": "Cwt", "ssq": "Ssq", "cqt": "Cqt"}
 
 
 def build(

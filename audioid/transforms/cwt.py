@@ -53,7 +53,15 @@ def cwt(
         raise AudioidError(f"waveform: {waveform.dtype} is not a type of sound here; convert it to float32 or float64")
     check_finite(waveform)
     centers = check_frequencies(frequencies, sample_rate).to(waveform.device)
-    _warn_if_longer(mother, centers, n / sample_rate)
+    warn_if_longer(mother, centers, n / sample_rate)
+    return coefficients(waveform, sample_rate, centers, mother, norm, padding)
+
+
+def coefficients(
+    waveform: Tensor, sample_rate: float, centers: Tensor, mother: Wavelet, norm: str, padding: str
+) -> Tensor:
+    """As `cwt`, without its checks."""
+    n = waveform.shape[-1]
     halo = math.ceil(mother.radius(SUPPORT) * sample_rate / float(centers.min()))
     left, right = (halo, halo) if padding == "reflect" else (0, halo)
     padded = pad(waveform, left, right, padding)
@@ -68,6 +76,37 @@ def cwt(
     return torch.stack(rows, -2)
 
 
+def icwt(
+    coefficients: Tensor, sample_rate: float, frequencies: Tensor | Sequence[float], wavelet: str = "cmor1.5-1.0"
+) -> Tensor:
+    """The waveform `(..., time)` whose L1 coefficients `(..., frequency, time)` these are.
+
+    The sum of the coefficients' real parts over log frequency (Mallat 2009, equation 4.67; Torrence and Compo 1998,
+    equation 11). It gives back what lies well inside the range of `frequencies` (rising, in hertz, dense enough that
+    neighbouring bands overlap); sound beyond it is lost.
+
+    Raises:
+        AudioidError: a wavelet that is not complex, or frequencies that are not the coefficients' own.
+    """
+    mother = wavelets.parse(wavelet)
+    if not mother.is_complex:
+        raise AudioidError(f"wavelet: {wavelet} is real, and only complex wavelets are inverted; choose another")
+    centers = check_frequencies(frequencies, sample_rate)
+    if coefficients.ndim < 2 or coefficients.shape[-2] != len(centers) or not bool((centers.diff() > 0).all()):
+        raise AudioidError(
+            f"frequencies: {len(centers)} rising values are to go with coefficients (..., frequency, time) of shape "
+            f"{tuple(coefficients.shape)}; give those of the transform"
+        )
+    steps = (log_steps(centers) / mother.admissibility).to(coefficients.real)
+    return (coefficients.real * steps[:, None]).sum(-2)
+
+
+def log_steps(frequencies: Tensor) -> Tensor:
+    """How much of the log-frequency axis each of the rising `frequencies` stands for."""
+    between = frequencies.log().diff()
+    return torch.cat([between[:1], (between[1:] + between[:-1]) / 2, between[-1:]])
+
+
 def check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises AudioidError where `value` is none of the `choices` for `key`."""
     if value not in choices:
@@ -78,12 +117,13 @@ def check_frequencies(frequencies: Tensor | Sequence[float], sample_rate: float)
     """Centre frequencies as a float64 tensor; raises AudioidError where one cannot occur at this sample rate."""
     centers = torch.as_tensor(frequencies, dtype=torch.float64)
     if centers.ndim != 1 or len(centers) == 0 or not bool((centers > 0).all()):
-        raise AudioidError("frequencies: they must be a list of positive numbers in hertz; correct it")
+        raise AudioidError("frequencies: give a list of positive numbers in hertz, not what is there")
     check_below_nyquist(float(centers.max()), sample_rate)
     return centers
 
 
-def _warn_if_longer(mother: Wavelet, centers: Tensor, seconds: float) -> None:
+def warn_if_longer(mother: Wavelet, centers: Tensor, seconds: float) -> None:
+    """Warns where even the middle of a clip is within the cone of influence of the lowest band."""
     lowest = 2 * float(mother.cone_of_influence(torch.ones(1))) / seconds
     if float(centers.min()) < lowest:
         warnings.warn(
@@ -143,7 +183,7 @@ class Cwt(Picture):
             n_samples=n_samples,
             n_shown=n_shown,
         )
-        _warn_if_longer(mother, bands, n_shown / sample_rate)
+        warn_if_longer(mother, bands, n_shown / sample_rate)
         self.values = BandPower(
             mother,
             bands,

@@ -84,7 +84,7 @@ class Picture(torch.nn.Module):
             shape = tuple(waveform.shape)
             raise AudioidError(f"waveform: the shape {shape} is not (batch, {self.n_samples}); cut or pad the clips")
         shown = waveform[:, : self.n_shown]
-        if torch.compiler.is_compiling():  # nor where a graph is exported: a loop over clips would fix the batch
+        if torch.compiler.is_compiling():  # or where a graph is exported: a loop over clips would fix the batch
             return self._scaled(self.values(shown))
         check_finite(waveform)
         parts = [self.values(part) for part in shown.split(self.clips_at_once)]

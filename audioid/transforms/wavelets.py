@@ -56,6 +56,12 @@ class Wavelet:
     def _peak(self) -> float:
         return float(self.spectrum(torch.tensor([self.center_frequency], dtype=torch.float64)))
 
+    @property
+    def admissibility(self) -> float:
+        """The integral over log frequency of the response, relative to its peak."""
+        u = torch.logspace(-4, 2, 2**16, dtype=torch.float64)
+        return float(torch.trapezoid(self.spectrum(u * self.center_frequency), u.log())) / self._peak
+
     def scale_to_frequency(self, scale: Tensor, sample_rate: float) -> Tensor:
         """Centre frequency in hertz of a PyWavelets scale (in samples)."""
         return self.center_frequency * sample_rate / scale

@@ -1,0 +1,107 @@
+"""Synchrosqueezed wavelet images: what a wavelet spreads over frequencies goes back to where it oscillates.
+
+Each coefficient W(f, t) is moved to the row nearest to its own frequency, the rate of its phase (Daubechies, Lu and
+Wu, Appl. Comput. Harmon. Anal. 30 (2011) 243, equations 1.3 to 1.5; Thakur et al., Signal Process. 93 (2013) 1079).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audioid.errors import AudioidError
+from audioid.transforms import wavelets
+from audioid.transforms.bands import SUPPORT, pad
+from audioid.transforms.cwt import check_choice, coefficients, log_steps, warn_if_longer
+from audioid.transforms.image import Picture, row_frequencies
+from audioid.transforms.wavelets import Wavelet
+
+# Coefficients of a clip are computed for so many samples at a time, which bounds the memory.
+SAMPLES = 2**15
+
+
+class Squeeze(torch.nn.Module):
+    """Mean power of the squeezed coefficients in each column, `(batch, time)` to `(batch, bands, size)`."""
+
+    steps: Tensor
+    borders: Tensor
+
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, *, sample_rate: int, size: int, padding: str) -> None:
+        super().__init__()
+        self.wavelet, self.frequencies = wavelet, frequencies
+        self.sample_rate, self.size, self.padding = sample_rate, size, padding
+        self.halo = math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min())) + 1
+        # Sums over bands stand for integrals over log frequency: a tone of amplitude 1 keeps its amplitude.
+        self.register_buffer("steps", (log_steps(frequencies) / wavelet.admissibility).float(), persistent=False)
+        self.register_buffer("borders", (frequencies[1:] * frequencies[:-1]).sqrt().float(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        n = waveform.shape[1]
+        padded = pad(waveform, self.halo, self.halo, self.padding)
+        columns = max(1, SAMPLES * self.size // n)
+        clips = [padded] if torch.compiler.is_compiling() else padded.split(1)
+        images = []
+        for clip in clips:
+            parts = []
+            for first in range(0, self.size, columns):
+                last = min(first + columns, self.size)
+                begin = first * n // self.size
+                end = max(begin + 1, last * n // self.size)
+                power = self._power(clip[:, begin : end + 2 * self.halo])
+                parts.append(functional.adaptive_avg_pool1d(power, last - first))
+            images.append(torch.cat(parts, -1))
+        return torch.cat(images)
+
+    def _power(self, waveform: Tensor) -> Tensor:
+        """Squeezed power `(batch, bands, time)` of what lies between the two halos."""
+        centers = self.frequencies.to(waveform.device)
+        found = coefficients(waveform, self.sample_rate, centers, self.wavelet, "l1", "zero")
+        now, following = found[..., self.halo : -self.halo], found[..., self.halo + 1 : found.shape[-1] - self.halo + 1]
+        # Of a coefficient without a phase the frequency is 0, and what it adds is nothing.
+        own = (following.detach() * now.detach().conj()).angle() * (self.sample_rate / (2 * math.pi))
+        rows = torch.bucketize(own, self.borders)[..., None].expand(*own.shape, 2)
+        values = torch.view_as_real(now * self.steps[:, None])
+        return torch.zeros_like(values).scatter_add(-3, rows, values).square().sum(-1)
+
+
+class Ssq(Picture):
+    """Synchrosqueezed images; see `Picture`.
+
+    Args:
+        wavelet: a complex one.
+        padding: as for `audioid.transforms.cwt`.
+    """
+
+    def __init__(
+        self,
+        *,
+        wavelet: str,
+        padding: str,
+        size: int,
+        f_min: float,
+        f_max: float,
+        spacing: str,
+        scale: str,
+        decibel_range: float,
+        sample_rate: int,
+        n_samples: int,
+    ) -> None:
+        mother = wavelets.parse(wavelet)
+        check_choice("transform.padding", padding, ("zero", "reflect"))
+        if not mother.is_complex:
+            raise AudioidError(f"transform.wavelet: {wavelet} has no phase to squeeze by; choose a complex one")
+        if scale == "signed":
+            raise AudioidError("image.scale: ssq has no signed values; choose decibel or magnitude")
+        bands = row_frequencies(size, f_min, f_max, spacing)
+        super().__init__(
+            bands,
+            size=size,
+            scale=scale,
+            decibel_range=decibel_range,
+            sample_rate=sample_rate,
+            n_samples=n_samples,
+            n_shown=n_samples,
+        )
+        warn_if_longer(mother, bands, n_samples / sample_rate)
+        self.values = Squeeze(mother, bands, sample_rate=sample_rate, size=size, padding=padding)
