@@ -16,6 +16,7 @@ from audioid.training.material import Material
 
 RESULTS = ("test/accuracy", "test/macro_f1", "test/loss")
 MOST_EXAMPLES = 40
+DETAILED = ("transform", "model", "optimizer", "split", "image")
 
 
 class Board(TensorBoardLogger):
@@ -58,12 +59,12 @@ class Board(TensorBoardLogger):
             self.experiment.add_audio(f"examples/{name}", torch.from_numpy(wave[None] / loudest), 0, sample_rate)
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"model": {"width": 32}}` as `{"model.width": 32}`, less what does not bear on the result."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" != "resume" and prefix != "store.":
-            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
-    return flat
+def _flat(settings: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """What runs are told apart by: each group's option, and the keys of the groups that differ most."""
+    flat: dict[str, Any] = {"seed": settings["seed"], "max_epochs": settings["trainer"]["max_epochs"]}
+    for group, values in settings.items():
+        if isinstance(values, Mapping) and "name" in values:
+            flat[group] = values["name"]
+        if group in DETAILED:
+            flat |= {f"{group}.{key}": value for key, value in values.items() if key != "name"}
+    return {key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in flat.items()}
