@@ -1,0 +1,122 @@
+"""How much a random split would flatter: a nearest-neighbour probe with and without groups kept whole."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from audioid.data.audio import Unreadable, Waveform, load
+from audioid.data.index import Index
+
+SAMPLE_RATE, SECONDS = 22050, 1.5
+N_FFT, HOP = 1024, 512
+N_MELS, TIMES = 32, 8
+DECIBEL_RANGE = 60.0
+FOLDS, REPEATS = 5, 3
+# More rows than these are drawn from; whole groups stay together.
+MOST_ROWS = 4000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Balanced accuracies, 0 to 1, of one nearest neighbour on log-mel features, five-fold, means of three repeats."""
+
+    random: float
+    grouped: float
+    groups: int
+    rows: int
+    # Classes whose recordings are all of one group: no grouped split can test them, so neither figure counts them.
+    one_group: list[str]
+
+
+def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
+    """The probe under both splits; None where there is nothing to compare.
+
+    That is where each recording is a group of its own, or fewer than two classes have two groups.
+
+    Args:
+        groups: `(rows,)`, numbered from 0.
+    """
+    rows = _sample(groups, seed)
+    features = mel_features(index, rows)
+    read = ~np.isnan(features).any(axis=1)
+    rows, features = rows[read], features[read]
+    targets, groups = index.targets[rows], groups[rows]
+    several = [target for target in np.unique(targets) if len(np.unique(groups[targets == target])) > 1]
+    one_group = [index.classes[target] for target in np.unique(targets) if target not in several]
+    kept = np.isin(targets, several)
+    features, targets, groups = features[kept], targets[kept], groups[kept]
+    if len(several) < 2 or len(np.unique(groups)) == len(groups):
+        return None
+    folds = min(FOLDS, *(len(np.unique(groups[targets == target])) for target in several))
+    accuracies = np.empty((REPEATS, 2))
+    for repeat in range(REPEATS):
+        kinds = (StratifiedKFold, None), (StratifiedGroupKFold, groups)
+        for place, (kind, together) in enumerate(kinds):
+            named = np.empty_like(targets)
+            split = kind(folds, shuffle=True, random_state=seed + repeat)
+            for train, test in split.split(features, targets, together):
+                scaler = StandardScaler().fit(features[train])
+                nearest = KNeighborsClassifier(1).fit(scaler.transform(features[train]), targets[train])
+                named[test] = nearest.predict(scaler.transform(features[test]))
+            accuracies[repeat, place] = balanced_accuracy_score(targets, named)
+    random, grouped = accuracies.mean(axis=0)
+    return Gap(float(random), float(grouped), len(np.unique(groups)), len(targets), one_group)
+
+
+def _sample(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Rows of whole groups, at most about `MOST_ROWS`, ascending."""
+    sizes = np.bincount(groups)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    taken = order[np.cumsum(sizes[order]) - sizes[order] < MOST_ROWS]
+    return np.flatnonzero(np.isin(groups, taken))
+
+
+def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Decibels below the loudest value in `TIMES` spans and `N_MELS` bands, `(rows, features)`; NaN if unreadable."""
+    filters = mel_filters()
+
+    def features(row: int) -> NDArray[np.float64]:
+        try:
+            wave = load(
+                index.root / index.table["path"][row],
+                sample_rate=SAMPLE_RATE,
+                seconds=SECONDS,
+                start="onset",
+                padding="end",
+                remove_dc=True,
+                level="none",
+            )
+        except Unreadable:
+            return np.full(TIMES * N_MELS, np.nan)
+        return _log_mel(wave, filters)
+
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(features, rows)))
+
+
+def _log_mel(wave: Waveform, filters: NDArray[np.float64]) -> NDArray[np.float64]:
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, N_FFT // 2), N_FFT)[::HOP]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(N_FFT), axis=1))) @ filters.T
+    # Spans grow with time, as sounds change most at their beginning.
+    bounds = np.unique(np.round(np.linspace(0, 1, TIMES + 1) ** 2 * len(power)).astype(int))
+    bounds = bounds if len(bounds) == TIMES + 1 else np.linspace(0, len(power), TIMES + 1).astype(int)
+    spans = np.stack([power[begin:end].mean(axis=0) for begin, end in pairwise(bounds)])
+    level = 10 * np.log10(spans / max(spans.max(), 1e-12) + 1e-12)
+    return np.asarray(np.maximum(level, -DECIBEL_RANGE)).ravel()
+
+
+def mel_filters() -> NDArray[np.float64]:
+    """Triangles `(N_MELS, bins)` evenly spaced in mel, 2595 log10(1 + f / 700) (O'Shaughnessy 1987)."""
+    highest = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, highest, N_MELS + 2) / 2595) - 1)
+    frequencies = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)
+    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling))

@@ -1,0 +1,164 @@
+"""The audit of a corpus: what was found, as a page for the terminal, `audit.json` and `audit.html`."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
+from audioid.audit.measure import measure
+from audioid.audit.page import html_page
+from audioid.audit.probe import Gap, gap
+from audioid.audit.shortcuts import Shortcut, shortcuts
+from audioid.data.index import Index
+from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
+from audioid.files import replacing
+
+# Cases of one kind that the terminal names; audit.json holds all.
+SHOWN = 5
+# A gap between random and grouped split that is worth a warning.
+LARGE_GAP = 0.05
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All that was found in one corpus."""
+
+    root: str
+    recordings: int
+    groups_from: str
+    findings: list[Finding]
+    classes: pd.DataFrame
+    balance: list[str]
+    shortcuts: list[Shortcut]
+    gap: Gap | None
+    seconds: float
+
+
+def audit(index: Index) -> Audit:
+    """Measure and check every recording of the index. Groups are those of the index, or else of near duplicates."""
+    begin = time.perf_counter()
+    table = pd.concat([index.table, measure(index)], axis=1)
+    pairs = near_duplicate_pairs(index)
+    given = index.groups
+    groups = groups_of(pairs, len(table)) if given is None else pd.factorize(given)[0].astype(np.int64)
+    classes = class_table(table, groups)
+    findings = duplicate_findings(table, pairs) + recording_findings(table, index.skipped)
+    return Audit(
+        root=str(index.root),
+        recordings=len(table),
+        groups_from="near duplicates" if given is None else "the index",
+        findings=[finding for finding in findings if finding.cases],
+        classes=classes,
+        balance=balance_warnings(classes),
+        shortcuts=shortcuts(table),
+        gap=gap(index, groups),
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def write(found: Audit, index: Index, out: Path) -> None:
+    """`audit.json` and `audit.html` in `out`.
+
+    Raises:
+        AudioidError: `out` cannot be written.
+    """
+    with replacing(out / "audit.json") as part:
+        part.write_text(json.dumps(plain(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    with replacing(out / "audit.html") as part:
+        part.write_text(html_page(found.root, summary(found), sections(found), found.findings, index), "utf-8")
+
+
+def plain(found: Audit) -> dict[str, Any]:
+    """The content of `audit.json`: numbers, text, lists and objects alone."""
+    classes = found.classes.astype(object).where(found.classes.notna(), None)
+    return {
+        "root": found.root,
+        "recordings": found.recordings,
+        "groups_from": found.groups_from,
+        "findings": {finding.key: asdict(finding) for finding in found.findings},
+        "classes": classes.to_dict("records"),
+        "balance": found.balance,
+        "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
+        "gap": None if found.gap is None else asdict(found.gap),
+        "seconds": found.seconds,
+    }
+
+
+def summary(found: Audit) -> list[tuple[bool, str]]:
+    """The verdict in lines, each with whether it is severe; the most urgent first."""
+    lines = [(finding.severe, f"{finding.title}: {len(finding.cases):,}") for finding in found.findings]
+    for each in found.shortcuts:
+        if each.warning:
+            natural = " (this may belong to the sounds themselves)" if each.natural else ""
+            lines.append(
+                (
+                    not each.natural,
+                    f"The {each.title} alone names {each.accuracy:.0%}, chance {each.chance:.0%}{natural}",
+                )
+            )
+    if found.gap and found.gap.random - found.gap.grouped >= LARGE_GAP:
+        lines.append((True, gap_sentence(found.gap, found.groups_from)))
+    lines += [(False, warning) for warning in found.balance]
+    return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found.")]
+
+
+def gap_sentence(found: Gap, groups_from: str) -> str:
+    """What a random split would promise and a grouped one keep."""
+    less = f"; not counted: {', '.join(found.one_group)} (one group each)" if found.one_group else ""
+    return (
+        f"A random split promises {found.random:.0%}, one that keeps groups together {found.grouped:.0%} "
+        f"({found.groups:,} groups from {groups_from}; nearest neighbour on log-mel features{less})"
+    )
+
+
+def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
+    """The tables of the report: title, headers, rows of text."""
+    classes = [
+        [
+            str(row.label),
+            f"{row.recordings:,}",
+            f"{row.groups:,}",
+            f"{row.seconds_median:.2f} ({row.seconds_min:.2f} to {row.seconds_max:.2f})",
+            f"{row.level_median:.0f} ({row.level_min:.0f} to {row.level_max:.0f})",
+        ]
+        for row in found.classes.itertuples()
+    ]
+    properties = [
+        [
+            each.title,
+            f"{each.accuracy:.0%}",
+            f"{each.chance:.0%}",
+            "may be natural" if each.warning and each.natural else "WARNING" if each.warning else "",
+            "; ".join(each.telling),
+        ]
+        for each in found.shortcuts
+    ]
+    return [
+        ("Classes", ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS"], classes),
+        ("What one property alone tells of the label", ["property", "accuracy", "chance", "", "values"], properties),
+    ]
+
+
+def text(found: Audit) -> str:
+    """The page for the terminal."""
+    parts = [f"{found.root}: {found.recordings:,} recordings, {len(found.classes)} classes ({found.seconds:.0f} s)"]
+    parts.append("\n".join(f"{'!!' if severe else ' -'} {line}" for severe, line in summary(found)))
+    for finding in found.findings:
+        lines = [f"{finding.title} ({len(finding.cases):,}). {finding.meaning}"]
+        lines += [f"    {' = '.join(case.paths)}: {case.detail}" for case in finding.cases[:SHOWN]]
+        if len(finding.cases) > SHOWN:
+            lines.append(f"    ... and {len(finding.cases) - SHOWN:,} more")
+        parts.append("\n".join(lines))
+    for title, headers, rows in sections(found):
+        if rows:
+            widths = [None] * (len(headers) - 1) + [60]
+            parts.append(f"{title}\n{tabulate(rows, headers, maxcolwidths=widths, disable_numparse=True)}")
+    if found.gap:
+        parts.append(gap_sentence(found.gap, found.groups_from))
+    return "\n\n".join(parts)

@@ -1,0 +1,153 @@
+"""How well a property of the file, or one number of its sound, tells the label: what a network may learn instead.
+
+A small decision tree sees the property alone and is cross-validated, five-fold and stratified; its balanced accuracy
+(mean over classes of the share named rightly) is compared with that for shuffled labels. A property is warned of where
+
+- it is better than all shuffles,
+- it is at least `RATIO` times as good as chance, or has gone half of the way from chance to certainty, and
+- it gains at least `MARGIN`.
+
+The second rule is relative to chance because a property of two values can give only two of many classes away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+RATIO, MARGIN = 1.5, 0.05
+SHUFFLES = 20
+FOLDS = 5
+# More rows than these are drawn from, since thousands say as much.
+MOST_ROWS = 5000
+# A value is named that has this many files and that chance would keep from the other classes once in 1,000 times.
+FEWEST_FILES = 5
+LIKELIHOOD = 1e-3
+MOST_TELLING, MOST_TELLING_RANGES = 8, 3
+
+
+@dataclass(frozen=True)
+class Property:
+    """A column of the measured table; `natural` ones may differ between sounds without any fault."""
+
+    column: str
+    title: str
+    unit: str = ""
+    numeric: bool = True
+    natural: bool = False
+
+
+PROPERTIES = (
+    Property("sample_rate", "sample rate", " Hz", numeric=False),
+    Property("subtype", "bit depth or subtype", numeric=False),
+    Property("channels", "number of channels", " channel(s)", numeric=False),
+    Property("format", "codec or container", numeric=False),
+    Property("cutoff", "bandwidth (cut-off)", " Hz"),
+    Property("seconds", "length", " s", natural=True),
+    Property("level_dbfs", "level", " dBFS", natural=True),
+)
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """What one property alone achieves; accuracies are balanced, from 0 to 1."""
+
+    title: str
+    accuracy: float
+    chance: float
+    shuffled_best: float
+    warning: bool
+    natural: bool
+    telling: list[str]
+
+
+def shortcuts(table: pd.DataFrame, seed: int = 0) -> list[Shortcut]:
+    """The properties of `table` (its `label` and the columns of `PROPERTIES`), best first; constant ones are left out.
+
+    Classes with fewer than two recordings are not looked at; with fewer than two classes there is nothing to tell.
+    """
+    table = table.dropna(subset=[each.column for each in PROPERTIES])
+    table = table[table.groupby("label")["label"].transform("size") >= 2]
+    if table["label"].nunique() < 2:
+        return []
+    varied = [each for each in PROPERTIES if table[each.column].nunique() > 1]
+    return sorted((_shortcut(table, each, seed) for each in varied), key=lambda found: found.chance - found.accuracy)
+
+
+def _shortcut(table: pd.DataFrame, one: Property, seed: int) -> Shortcut:
+    rng = np.random.default_rng(seed)
+    sample = table.sample(min(len(table), MOST_ROWS), random_state=seed)
+    sample = sample[sample.groupby("label")["label"].transform("size") >= 2]
+    features = _features(sample[one.column], one.numeric)
+    labels = pd.factorize(sample["label"], sort=True)[0]
+    accuracy = _accuracy(features, labels, seed)
+    shuffled = [_accuracy(features, rng.permutation(labels), seed) for _ in range(SHUFFLES)]
+    chance = float(np.mean(shuffled))
+    enough = accuracy >= RATIO * chance or accuracy >= (1 + chance) / 2
+    warning = accuracy > max(shuffled) and enough and accuracy - chance >= MARGIN
+    telling = _telling(table, one) if warning else []
+    return Shortcut(one.title, accuracy, chance, max(shuffled), warning, one.natural, telling)
+
+
+def _features(values: pd.Series, numeric: bool) -> NDArray:
+    """`(rows, features)`: the number itself, or a column for each value."""
+    if numeric:
+        return values.to_numpy(float)[:, None]
+    return pd.get_dummies(values.astype(str)).to_numpy(float)
+
+
+def _accuracy(features: NDArray, labels: NDArray, seed: int) -> float:
+    folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
+    leaf = max(2, len(labels) // 200)
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=4 * (labels.max() + 1), min_samples_leaf=leaf, class_weight="balanced", random_state=seed
+    )
+    return float(balanced_accuracy_score(labels, cross_val_predict(tree, features, labels, cv=folds)))
+
+
+def _telling(table: pd.DataFrame, one: Property) -> list[str]:
+    """Sentences such as `44,101 Hz: only in bd, sd: 112 files`, those of fewest classes first."""
+    if one.numeric and table[one.column].nunique() > 20:
+        return _telling_ranges(table, one)
+    sentences = []
+    classes = table["label"].nunique()
+    for value, rows in table.groupby(one.column):
+        counts = rows["label"].value_counts()
+        others = table[~table["label"].isin(counts.index)]
+        # The chance that so many files fall into none of the other classes.
+        absent = (1 - len(others) / len(table)) ** len(rows)
+        if len(rows) >= FEWEST_FILES and len(counts) <= classes / 2 and absent < LIKELIHOOD:
+            sentences.append(
+                (len(rows), f"{_shown(value, one)}: only in {_names(list(counts.index))}: {len(rows):,} files")
+            )
+    return [sentence for _, _, sentence in sorted(sentences)[:MOST_TELLING]]
+
+
+def _telling_ranges(table: pd.DataFrame, one: Property) -> list[str]:
+    """The classes whose middle halves lie farthest from the whole corpus's median."""
+    median, deviation = float(table[one.column].median()), float(table[one.column].std())
+    spread = {}
+    for name, rows in table.groupby("label"):
+        low, high = np.quantile(rows[one.column], [0.25, 0.75])
+        spread[str(name)] = (max(low - median, median - high) / deviation, low, high)
+    apart = sorted((item for item in spread.items() if item[1][0] > 0), key=lambda item: -item[1][0])[
+        :MOST_TELLING_RANGES
+    ]
+    return [
+        f"{name}: mostly {low:,.3g} to {high:,.3g}{one.unit} (median of all {median:,.3g})"
+        for name, (_, low, high) in apart
+    ]
+
+
+def _shown(value: object, one: Property) -> str:
+    return f"{value:,.0f}{one.unit}" if isinstance(value, int | float | np.number) else f"{value}{one.unit}"
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown) if len(shown) <= 8 else f"{', '.join(shown[:7])} and {len(shown) - 7} more"

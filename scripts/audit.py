@@ -1,0 +1,30 @@
+"""What is wrong or suspicious in a corpus, before training on it: printed, and written as audit.json and audit.html."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from audioid.audit.report import audit, text, write
+from audioid.config import compose
+from audioid.data.corpus import read_corpus
+from audioid.errors import AudioidError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("outputs/audit"))
+    arguments = parser.parse_args()
+    try:
+        settings = compose(arguments.overrides)
+        index = read_corpus(settings.data, Path(settings.store.root))
+        found = audit(index)
+        print(text(found))
+        write(found, index, arguments.out)
+    except AudioidError as error:
+        sys.exit(str(error))
+    print(f"\nWritten to {arguments.out}: audit.html and audit.json")
+
+
+if __name__ == "__main__":
+    main()
