@@ -1,14 +1,19 @@
-"""From the configured source of recordings to their index."""
+"""From the configured source of recordings to their index and their groups."""
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
-from audioid.data import synthetic
+from audioid.data import near_duplicates, synthetic
 from audioid.data.index import Index, index_folder, index_manifest
+from audioid.files import replacing
 from audioid.schema import Data, FolderData, ManifestData, SyntheticData
 
 KIT_PATTERN = r"kit(\d+)_"
@@ -30,6 +35,25 @@ def read_corpus(data: Data, cache: Path) -> Index:
         assert isinstance(data, SyntheticData)
         root, pattern = _synthetic(data, cache / "synthetic"), KIT_PATTERN
     return index_folder(root, group_pattern=pattern, on_unreadable=data.on_unreadable, cache=headers)
+
+
+def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
+    """For each row what must stay on one side of a split, `(rows,)`: the corpus's own groups, if it has any, or
+    near-duplicates, which are searched for once and kept under `cache`."""
+    if source == "index":
+        return index.groups
+    content = Path(near_duplicates.__file__).read_bytes() + "\n".join(index.table["checksum"]).encode()
+    file = cache / "near_duplicates" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        with suppress(FileNotFoundError, ValueError):
+            kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)
+            if kept.shape == (len(index.table),):
+                return kept
+        found = near_duplicates.near_duplicate_groups(index)
+        with replacing(file) as part:
+            part.write_text(json.dumps(found.tolist()), encoding="utf-8")
+    return found
 
 
 def _synthetic(data: SyntheticData, cache: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audioid.data.corpus import read_corpus
+from audioid.data.corpus import read_corpus, read_groups
 from audioid.data.index import Index
 from audioid.data.split import Split, split
 from audioid.data.store import Rows, Store
@@ -62,7 +62,7 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
     parts = split(
         index.targets,
         classes=index.classes,
-        groups=index.groups,
+        groups=read_groups(index, settings.split.group, Path(settings.store.root).expanduser()),
         official_split=index.table["split"],
         official_fold=index.table["fold"],
         name=settings.split.name,
