@@ -165,16 +165,32 @@ def _gap(first: str, second: str, mean: float) -> str:
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """One comparison for each set of recordings and settings; runs of different ones are never set side by side."""
+    """One comparison for each set of recordings and settings; runs of different ones are never set side by side.
+
+    Where each transform has image settings of its own throughout, as in `experiment=original`, they are part of
+    the transform, and a note says so.
+    """
+    of_transform = _of_transform(runs)
     groups = defaultdict(list)
     for run in runs:
-        groups[run.index_digest, tuple(sorted(run.settings.items()))].append(run)
+        shared = sorted((key, value) for key, value in run.settings.items() if key not in of_transform)
+        groups[run.index_digest, tuple(shared)].append(run)
     identities = [{"recordings": digest[:8], **dict(settings)} for digest, settings in groups]
     keys = varying(identities)
     return [
         _comparison({key: identity.get(key, "-") for key in keys}, group)
         for identity, group in zip(identities, groups.values(), strict=True)
     ]
+
+
+def _of_transform(runs: Sequence[Run]) -> list[str]:
+    """The image settings that differ between transforms and never within one."""
+    settings = defaultdict(list)
+    for run in runs:
+        settings[run.transform].append(run.settings)
+    within = {key for found in settings.values() for key in varying(found)}
+    between = varying([run.settings for run in runs])
+    return [key for key in between if key.startswith("image.") and key not in within]
 
 
 def _comparison(settings: dict[str, str], runs: list[Run]) -> Comparison:
@@ -204,6 +220,11 @@ def _notes(runs: Sequence[Run], runs_of: dict[str, list[Run]]) -> Iterator[str]:
             "Several pairs are compared, so the intervals are widened by Holm's procedure: "
             "all claims together err in at most 5 of 100 cases."
         )
+    for key in _of_transform(runs):
+        values = ", ".join(
+            f"{found[0].settings.get(key)} for {transform}" for transform, found in sorted(runs_of.items())
+        )
+        yield f"The transforms do not share {key}: {values}."
     every = set.intersection(*({run.pairing for run in found} for found in runs_of.values()))
     alone = [run for run in runs if run.pairing not in every]
     if len(runs_of) > 1 and alone:

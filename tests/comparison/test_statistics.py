@@ -155,3 +155,22 @@ def test_notes_tell_what_the_interval_covers(write_run: Any, tmp_path: Path) -> 
     (comparison,) = found(tmp_path)
     assert any("Holm" in note for note in comparison.notes)
     assert any(note.startswith("The 2 splits share recordings") for note in comparison.notes)
+
+
+def test_image_settings_of_each_transform_s_own_are_compared_and_said(write_run: Any, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run("fft", seed, 0.8, settings={"image": {"scale": "decibel", "size": 100}})
+        write_run("cwt", seed, 0.9, settings={"image": {"scale": "signed", "size": 100}})
+    (found,) = comparisons(find_runs(tmp_path)[0])
+    assert found.differences[0].n == 2
+    assert "The transforms do not share image.scale: signed for cwt, decibel for fft." in found.notes
+
+
+def test_image_settings_that_vary_within_a_transform_are_compared_apart(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("fft", "cwt"):
+        write_run(transform, 0, 0.8, settings={"image": {"size": 100}})
+        write_run(transform, 1, 0.8, settings={"image": {"size": 50}})
+    assert [found.settings for found in comparisons(find_runs(tmp_path)[0])] == [
+        {"image.size": "100"},
+        {"image.size": "50"},
+    ]
