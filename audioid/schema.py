@@ -186,7 +186,7 @@ class Trainer:
 class Store:
     root: str
     max_gib: Annotated[float, Range(above=0)]
-    shards: Annotated[int, Range(low=1, high=4096)]
+    shards: Annotated[int, Range(low=1, high=256)]  # each keeps a file open
 
 
 @dataclass(frozen=True)

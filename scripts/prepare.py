@@ -38,6 +38,10 @@ def job(config: DictConfig) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "index.lock"):  # one job reads all headers, the others find them in the cache
         index = read_corpus(settings.data, cache)
+    samples, pixels = settings.audio.sample_rate * settings.audio.seconds, settings.image.size**2
+    needed = index.table["checksum"].nunique() * 4 * (samples + pixels) / 2**30
+    if needed > settings.store.max_gib:  # later shards would push the earlier ones out
+        raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")
     if shard is not None:
         index = prepare.only_shard(index, shard, shards)
     waveforms = prepare.waveforms(index, store, audio=asdict(settings.audio), shards=shards)

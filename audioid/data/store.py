@@ -307,12 +307,13 @@ class Store:
         """Evict until `needed` bytes more fit, the longest unused first; clear away what killed makers left."""
         for part in self.root.glob("*/*.part"):
             with suppress(Timeout), _only_maker(part):
-                shutil.rmtree(part)
+                shutil.rmtree(part, ignore_errors=True)  # its maker may just have finished
         used = {rows.parent: _last_use_and_size(rows.parent) for rows in self.root.glob("*/*/rows.npy")}
         excess = sum(size for _, size in used.values()) + needed - self.max_bytes
         for folder, (_, size) in sorted(used.items(), key=lambda item: item[1]):
             if excess > 0 and _evict(folder):
                 excess -= size
+                log.info("%s evicted, to stay below store.max_gib", folder)
         if excess > 0:
             log.warning("%s is %.1f GiB over store.max_gib, and all is in use", self.root, excess / 2**30)
 

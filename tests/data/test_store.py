@@ -308,6 +308,27 @@ def test_survives_makers_killed_at_random_moments(tmp_path: Path) -> None:
     assert_right(rows)
 
 
+def ask_for_many(root: Path, seed: int) -> None:
+    """Asks for changing recordings of changing stages while entries are made and evicted all around."""
+    generator = np.random.default_rng(seed)
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        checksums = CHECKSUMS[: generator.integers(1, 41)]
+        stage = Stage(f"stage-{generator.integers(4)}", "1", {}, STAGE.shape)
+        store = Store(root, max_bytes=int(generator.choice([2_000, 10_000, 10**9])))
+        assert_right(store.rows(stage, checksums, computing(checksums, []), shards=4), checksums)
+
+
+def test_entries_made_and_evicted_at_once(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=ask_for_many, args=(tmp_path, seed)) for seed in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+
+
 def test_says_who_waits_for_whom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

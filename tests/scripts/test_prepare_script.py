@@ -65,6 +65,7 @@ def test_all_shards_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("argument", "message"),
     [
         ("shard=3", "error: shard: 3 is none of 0 to 2; change it or store.shards"),
+        ("store.max_gib=0.0001", "error: store.max_gib: 0.0001 is too little for"),
         ("shrd=1", "error: shrd: no such key"),
         ("audio.start=x", "error: audio.start: there is no 'x'"),
     ],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from audioid.config import compose
 from audioid.training import augment
 from audioid.training.augment import Augment, Filter, Noise, PitchAndSpeed, Room
+from audioid.training.module import Classifier
 
 RATE = 16000
 TIME = torch.arange(RATE) / RATE
@@ -340,6 +341,17 @@ def test_every_key_has_effect(key: str, value: float) -> None:
     before = Level()(rows) if changed.of_sound and not base else plain(rows, targets)[0]
     torch.manual_seed(1)
     assert not torch.equal(changed(rows, targets)[0], before)
+
+
+def test_validation_is_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Classifier(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
+    seen: dict[str, Tensor] = {}
+    monkeypatch.setattr(module, "_step", lambda part, images, targets: seen.update({part: images}))
+    images, targets = torch.rand(2, 1, 50, 50), torch.tensor([0, 1])
+    module.validation_step((images, targets))
+    assert seen["val"] is images
+    module.training_step((bursts(2), targets))
+    assert seen["train"].shape == images.shape
 
 
 def test_runs_where_only_deterministic_operations_are_allowed() -> None:
