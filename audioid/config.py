@@ -48,7 +48,7 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     Raises:
         AudioidError: as `compose`; several values for one key without `-m`; nothing to resume.
     """
-    known, unknown = get_args_parser().parse_known_args(list(arguments))
+    known, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
     if unknown:
         raise AudioidError(f"{unknown[0]}: no such option; see --help")
     if known.help or known.hydra_help or known.info is not None or known.shell_completion:

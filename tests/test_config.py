@@ -84,6 +84,7 @@ def test_a_mistake_is_one_line_that_names_the_key_and_a_way_on(arguments: list[s
 def test_arguments_without_mistakes_pass_unchanged() -> None:
     arguments = ["-m", "transform=fft,cwt", "seed=range(0,3)", "hydra.verbose=true"]
     assert check_command_line(arguments) == arguments
+    assert check_command_line(["transform=fft,cwt", "-m", "seed=1"]) == ["-m", "transform=fft,cwt", "seed=1"]
     assert check_command_line(["--help"]) == ["--help"]
     assert check_command_line(["--cfg", "job", "model.width=8"]) == ["--cfg", "job", "model.width=8"]
 
