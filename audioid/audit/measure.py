@@ -19,6 +19,8 @@ FAINTEST = 1e-6
 N_FFT = 2048
 # A cut-off is a fall by this much over this band, after which the level never comes back.
 CUTOFF_DECIBEL, CUTOFF_BAND = 25.0, 600.0
+# Rounded so that 44,100 and 44,101 Hz come to the same.
+GRID = 200.0
 
 COLUMNS = ("peak_dbfs", "level_dbfs", "clipped", "cutoff", "format", "reason")
 
@@ -73,11 +75,11 @@ def clipped_samples(samples: NDArray[np.float32]) -> int:
 
 
 def cutoff(wave: NDArray[np.float32], sample_rate: int) -> float:
-    """The frequency in Hz above which a filter or codec has left nothing, else half the rate, to the nearest 100.
+    """The frequency in Hz above which a filter or codec has left nothing, else half the rate, to the nearest 200.
 
     It is where the mean spectrum falls by 25 dB or more within 600 Hz and stays down. Natural sounds fall gradually.
     """
-    nyquist = round(sample_rate / 200) * 100.0
+    nyquist = round(sample_rate / 2 / GRID) * GRID
     size = min(N_FFT, 1 << max(5, len(wave).bit_length() - 1))
     padded = np.pad(wave, (0, max(0, size - len(wave))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 2]
@@ -94,6 +96,7 @@ def cutoff(wave: NDArray[np.float32], sample_rate: int) -> float:
     fall[: len(level) // 10] = 0
     if fall.size == 0 or fall.max() < CUTOFF_DECIBEL:
         return nyquist
-    # The fall begins at the first frequency from which it is nearly as deep as anywhere.
-    edge = int(np.argmax(fall >= fall.max() - 3)) * sample_rate / size
-    return round(edge / 100) * 100.0
+    deepest = int(np.argmax(fall))
+    around = level[max(0, deepest - band) : deepest + band]
+    edge = max(0, deepest - band) + int(np.flatnonzero(around >= loudest_below[deepest] - 10)[-1])
+    return round(edge * sample_rate / size / GRID) * GRID

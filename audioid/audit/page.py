@@ -49,7 +49,7 @@ table { border-collapse: collapse; width: 100%; background: var(--card); border:
   border-radius: 8px; font-size: 14px; }
 th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--dim); font-weight: 600; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
 """
 
 
@@ -116,7 +116,7 @@ def _sound(path: str, label: str, index: Index) -> str:
     seconds = float(index.table.loc[index.table["path"] == path, "seconds"].iloc[0])
     wave = wave[: max(1, round(seconds * SAMPLE_RATE))]
     picture = f"<img alt='' src='data:image/png;base64,{_encoded(_png(wave))}'>"
-    player = f"<audio controls preload=none src='data:audio/mpeg;base64,{_encoded(_mp3(wave))}'></audio>"
+    player = f"<audio controls preload=metadata src='data:audio/mpeg;base64,{_encoded(_mp3(wave))}'></audio>"
     return f"<figure>{caption}{picture}{player}</figure>"
 
 

@@ -95,17 +95,13 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
     lines = [(finding.severe, f"{finding.title}: {len(finding.cases):,}") for finding in found.findings]
     for each in found.shortcuts:
         if each.warning:
-            natural = " (this may belong to the sounds themselves)" if each.natural else ""
-            lines.append(
-                (
-                    not each.natural,
-                    f"The {each.title} alone names {each.accuracy:.0%}, chance {each.chance:.0%}{natural}",
-                )
-            )
-    if found.gap and found.gap.random - found.gap.grouped >= LARGE_GAP:
-        lines.append((True, gap_sentence(found.gap, found.groups_from)))
+            alone = f"{each.accuracy:.0%} of the labels show in the {each.title} alone (chance: {each.chance:.0%})"
+            detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
+            lines.append((not each.natural, "; ".join([alone, *detail])))
+    if found.gap:
+        lines.append((found.gap.random - found.gap.grouped >= LARGE_GAP, gap_sentence(found.gap, found.groups_from)))
     lines += [(False, warning) for warning in found.balance]
-    return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found.")]
+    return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found")]
 
 
 def gap_sentence(found: Gap, groups_from: str) -> str:
@@ -159,6 +155,4 @@ def text(found: Audit) -> str:
         if rows:
             widths = [None] * (len(headers) - 1) + [60]
             parts.append(f"{title}\n{tabulate(rows, headers, maxcolwidths=widths, disable_numparse=True)}")
-    if found.gap:
-        parts.append(gap_sentence(found.gap, found.groups_from))
     return "\n\n".join(parts)

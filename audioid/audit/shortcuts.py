@@ -25,9 +25,9 @@ SHUFFLES = 20
 FOLDS = 5
 # More rows than these are drawn from, since thousands say as much.
 MOST_ROWS = 5000
-# A value is named that has this many files and that chance would keep from the other classes once in 1,000 times.
+# A value is named that has this many files and that chance would keep from the other classes once in a hundred times.
 FEWEST_FILES = 5
-LIKELIHOOD = 1e-3
+LIKELIHOOD = 0.01
 MOST_TELLING, MOST_TELLING_RANGES = 8, 3
 
 
@@ -114,7 +114,7 @@ def _telling(table: pd.DataFrame, one: Property) -> list[str]:
     """Sentences such as `44,101 Hz: only in bd, sd: 112 files`, those of fewest classes first."""
     if one.numeric and table[one.column].nunique() > 20:
         return _telling_ranges(table, one)
-    sentences = []
+    sentences: list[tuple[int, int, str]] = []
     classes = table["label"].nunique()
     for value, rows in table.groupby(one.column):
         counts = rows["label"].value_counts()
@@ -123,7 +123,11 @@ def _telling(table: pd.DataFrame, one: Property) -> list[str]:
         absent = (1 - len(others) / len(table)) ** len(rows)
         if len(rows) >= FEWEST_FILES and len(counts) <= classes / 2 and absent < LIKELIHOOD:
             sentences.append(
-                (len(rows), f"{_shown(value, one)}: only in {_names(list(counts.index))}: {len(rows):,} files")
+                (
+                    len(counts),
+                    -len(rows),
+                    f"{_shown(value, one)}: only in {_names(list(counts.index))}: {len(rows):,} files",
+                )
             )
     return [sentence for _, _, sentence in sorted(sentences)[:MOST_TELLING]]
 

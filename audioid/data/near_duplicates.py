@@ -128,7 +128,7 @@ def compare(first: Waveform, second: Waveform) -> float:
     cross, power, other = _cells(*_joined(first, second, delay))
     octaves = _octaves(np.sqrt(power * other).sum(axis=0) / WIDTHS)
     score, begin = (_score(cross[:cells], power[:cells], other[:cells]) for cells in (None, FIRST_CELLS))
-    wide, narrow = max(octaves, 0.0), max(-octaves, 0.0)
+    wide, narrow = max(octaves, 0.0), min(2.0, max(-octaves, 0.0))
     enough = score >= 0.85 - 0.06 * wide + 0.05 * narrow and begin >= 0.84 - 0.06 * wide + 0.07 * narrow
     return score if enough else 0.0
 
@@ -233,7 +233,8 @@ def _delay(first: Waveform, second: Waveform) -> tuple[int, float]:
     begin, end = np.maximum(lags, 0) // 2, np.minimum(2 * len(first), 2 * len(second) + lags) // 2
     energy = _energy(first, begin, end) * _energy(second, begin - lags // 2, end - lags // 2)
     correlation = np.abs(products[lags]) / np.sqrt(energy)
-    best = int(np.argmax(correlation))
+    # Of the periods of a tone, which are all alike, the nearest.
+    best = int(np.argmax(correlation * (1 - 3e-3 * np.abs(lags) / (2 * most + 1))))
     return round(lags[best] / 2), float(correlation[best])
 
 

@@ -1,0 +1,275 @@
+"""The audit on corpora that the tests make, whose defects are known."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from numpy.random import default_rng
+from numpy.typing import NDArray
+from scipy.signal import firwin, lfilter
+
+from audioid.audit.checks import balance_warnings, recording_findings
+from audioid.audit.measure import clipped_samples, cutoff, measure
+from audioid.audit.probe import gap, mel_filters
+from audioid.audit.report import audit, plain, text, write
+from audioid.audit.shortcuts import PROPERTIES, shortcuts
+from audioid.data.index import index_folder
+from audioid.errors import AudioidError
+
+RATE = 16000
+
+
+def save(path: Path, signal: NDArray, rate: int = RATE, **how: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, signal, rate, **how)
+
+
+def noise(seed: int, seconds: float = 0.3, rate: int = RATE) -> NDArray[np.float64]:
+    return 0.1 * default_rng(seed).standard_normal(round(seconds * rate)).clip(-4, 4)
+
+
+def sine(frequency: float, rate: int = RATE, seconds: float = 1.0) -> NDArray[np.float64]:
+    return np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def test_levels_in_closed_form(tmp_path: Path) -> None:
+    save(tmp_path / "x/sine.wav", 0.5 * sine(1000))
+    save(tmp_path / "x/zero.wav", np.zeros(RATE))
+    table = measure(index_folder(tmp_path))
+    assert table["peak_dbfs"].to_numpy() == pytest.approx([20 * np.log10(0.5), -120], abs=0.01)
+    assert table["level_dbfs"].to_numpy() == pytest.approx([20 * np.log10(0.5 / np.sqrt(2)), -120], abs=0.01)
+    assert table["clipped"].tolist() == [0, 0]
+    assert table["format"].tolist() == ["WAV", "WAV"]
+
+
+def test_clipping_counts_the_samples_of_flat_tops() -> None:
+    wave = np.array([0, 1, 1, 1, 1, 0.5, -1, -1, -1, 0.2, 0.99, 0.99, 0.99, 0.99, 0.99, 1, 0], np.float32)
+    # Four at 1 and five at 0.99; three at -1 are too few.
+    assert clipped_samples(wave[:, None]) == 9
+    assert clipped_samples(np.stack([wave, wave], axis=1)) == 18
+
+
+@pytest.mark.parametrize("frequency", [60, 1000])
+def test_a_full_scale_tone_is_not_clipped_and_a_louder_one_is(frequency: float) -> None:
+    full = (np.round(32767 * sine(frequency, 44100)) / 32768).astype(np.float32)
+    assert clipped_samples(full[:, None]) == 0
+    # |2 sin| > 1 for two thirds of the time.
+    assert clipped_samples(np.clip(2 * full, -1, 1)[:, None]) == pytest.approx(2 / 3 * full.size, rel=0.05)
+
+
+@pytest.mark.parametrize("edge", [8000, 12000, 16000])
+def test_cutoff_of_filtered_noise(edge: float) -> None:
+    white = default_rng(0).standard_normal(44100)
+    wave = lfilter(firwin(1001, edge, fs=44100, window=("kaiser", 10)), 1, white).astype(np.float32)
+    assert cutoff(wave, 44100) == pytest.approx(edge, abs=300)
+
+
+def test_no_cutoff_where_there_is_none() -> None:
+    white = default_rng(0).standard_normal(44100).astype(np.float32)
+    assert cutoff(white, 44100) == 22000
+    pink = lfilter([1], [1, -0.9], white).astype(np.float32)
+    assert cutoff(pink, 44100) == 22000
+    assert cutoff(white[:20], 44100) == 22000
+
+
+def test_recordings_that_cannot_be_measured(tmp_path: Path) -> None:
+    save(tmp_path / "x/a.wav", noise(0))
+    save(tmp_path / "x/b.wav", np.array([0.1, np.nan]), subtype="FLOAT")
+    index = index_folder(tmp_path)
+    (tmp_path / "x/a.wav").write_bytes(b"")
+    assert measure(index)["reason"].str.contains("empty|no numbers").tolist() == [True, True]
+
+
+def made_table(rate: object) -> pd.DataFrame:
+    """Two hundred recordings of four classes whose properties are drawn alike, but for the sample rate."""
+    random = default_rng(0)
+    labels = np.repeat(["a", "b", "c", "d"], 50)
+    return pd.DataFrame(
+        {
+            "label": labels,
+            "sample_rate": [rate(label, random) for label in labels],  # type: ignore[operator]
+            "subtype": random.choice(["PCM_16", "PCM_24"], 200),
+            "channels": 1,
+            "format": "WAV",
+            "cutoff": random.choice([16000.0, 22000.0], 200),
+            "seconds": random.uniform(0.1, 2, 200),
+            "level_dbfs": random.normal(-20, 3, 200),
+        }
+    )
+
+
+def test_a_rate_that_gives_labels_away_is_warned_of_and_named() -> None:
+    found = shortcuts(made_table(lambda label, random: 44101 if label in "ab" else 44100))
+    assert [each.title for each in found if each.warning] == ["sample rate"]
+    assert found[0].accuracy == pytest.approx(0.5, abs=0.02)
+    assert found[0].chance == pytest.approx(0.25, abs=0.05)
+    assert "44,101 Hz: only in a, b: 100 files" in found[0].telling
+
+
+def test_a_rate_that_is_drawn_by_chance_is_not() -> None:
+    found = shortcuts(made_table(lambda label, random: random.choice([44101, 44100])))
+    assert len(found) == len(PROPERTIES) - 2  # constant ones say nothing
+    assert not any(each.warning for each in found)
+
+
+def test_lengths_that_differ_are_called_natural() -> None:
+    table = made_table(lambda label, random: 44100)
+    table.loc[table["label"] == "c", "seconds"] += 5
+    (warned,) = [each for each in shortcuts(table) if each.warning]
+    assert (warned.title, warned.natural) == ("length", True)
+    assert warned.telling[0].startswith("c: mostly 5.")
+
+
+def test_one_class_has_no_shortcuts() -> None:
+    table = made_table(lambda label, random: 44100)
+    assert shortcuts(table[table["label"] == "a"]) == []
+
+
+def test_mel_filters_cover_the_band_evenly() -> None:
+    filters = mel_filters()
+    peaks = filters.argmax(axis=1)
+    assert (np.diff(peaks) > 0).all()
+    # Neighbouring triangles sum to one between the first and the last peak.
+    assert filters.sum(axis=0)[peaks[0] + 1 : peaks[-1]] == pytest.approx(1)
+
+
+def test_the_gap_of_a_corpus_whose_groups_alone_can_be_learnt(tmp_path: Path) -> None:
+    # Each group is one tone of its own, played for one label drawn by chance: nothing carries over to other groups.
+    random = default_rng(0)
+    pitches = random.permutation(np.geomspace(200, 6000, 24))
+    for group, pitch in enumerate(pitches):
+        for take in range(4):
+            signal = 0.5 * sine(pitch, seconds=0.4) + 0.2 * noise(100 * group + take, 0.4)
+            save(tmp_path / "ab"[group % 2] / f"g{group}_{take}.wav", signal)
+    index = index_folder(tmp_path, group_pattern=r"(g\d+)_")
+    found = gap(index, pd.factorize(index.table["group"])[0].astype(np.int64))
+    assert found is not None
+    assert found.random > 0.95
+    assert found.grouped < 0.75
+    assert (found.groups, found.rows, found.one_group) == (24, 96, [])
+    assert gap(index, np.arange(96)) is None
+    # One group per class cannot be split.
+    assert gap(index, index.targets) is None
+
+
+def test_balance() -> None:
+    classes = pd.DataFrame({"label": ["a", "b"], "recordings": [60, 8]})
+    assert balance_warnings(classes) == [
+        "Fewer than 10 recordings: b.",
+        "Uneven classes: a has 60 recordings, b 8; look at macro-F1 beside accuracy.",
+    ]
+    assert balance_warnings(classes[:1]) == ["There is one class only: nothing can be told apart."]
+
+
+def test_very_long_is_relative_to_the_corpus() -> None:
+    rows = pd.DataFrame(
+        {"path": list("abc"), "label": "x", "seconds": [1.0, 1.0, 11.0], "peak_dbfs": -6.0, "clipped": 0, "reason": ""}
+    )
+    long = {finding.key: finding for finding in recording_findings(rows, [])}["very_long"]
+    assert [case.paths for case in long.cases] == [["c"]]
+
+
+NASTY = "<script>alert(1)</script> & 'quotes'"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    for number in range(12):
+        save(root / "one" / f"{number}.wav", noise(number))
+        save(root / "two" / f"{number}.wav", noise(50 + number, rate=RATE + 1), RATE + 1)
+    save(root / "two" / "one's.wav", -0.5 * noise(3))
+    save(root / "one" / "3 again.wav", noise(3))
+    save(root / "two" / "silent.wav", np.zeros(5000))
+    save(root / "two" / "short.wav", noise(99, 0.005))
+    save(root / "two" / "loud.wav", np.clip(30 * noise(98), -1, 1))
+    save(root / "two" / f"{NASTY.replace('/', '')}.wav", np.zeros(4000))
+    (root / "one" / "broken.wav").write_bytes(b"RIFF")
+    return root
+
+
+def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
+    index = index_folder(corpus)
+    found = audit(index)
+    write(found, index, tmp_path)
+    content = json.loads((tmp_path / "audit.json").read_text())
+    assert content == json.loads(json.dumps(plain(found)))
+    cases = {key: [case["paths"] for case in finding["cases"]] for key, finding in content["findings"].items()}
+    assert cases["near_across_labels"] == [["one/3 again.wav", "two/one's.wav"]]
+    assert cases["exact"] == [["one/3 again.wav", "one/3.wav"]]
+    assert cases["unreadable"] == [["one/broken.wav"]]
+    assert len(cases["silent"]) == 2
+    assert cases["very_short"] == [["two/short.wav"]]
+    assert cases["clipped"] == [["two/loud.wav"]]
+    assert content["recordings"] == 30
+    assert [row["recordings"] for row in content["classes"]] == [13, 17]
+    rate = next(each for each in content["shortcuts"] if each["title"] == "sample rate")
+    assert rate["warning"]
+    assert rate["telling"] == ["16,001 Hz: only in two: 12 files"]
+    page = text(found)
+    assert page.index("Near duplicates with different labels") < page.index("Equal files")
+    assert "16,001 Hz: only in two: 12 files" in page
+
+
+class Tags(HTMLParser):
+    """Counts tags and keeps the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Path) -> None:
+    index = index_folder(corpus)
+    write(audit(index), index, tmp_path)
+    page = Tags((tmp_path / "audit.html").read_text())
+    assert "script" not in page.tags
+    assert NASTY.replace("/", "") in page.text
+    assert page.tags.count("audio") == page.tags.count("img") > 5
+    assert all(source.startswith("data:") for source in page.sources)
+
+
+def test_a_clean_corpus(tmp_path: Path) -> None:
+    for number in range(20):
+        save(tmp_path / "ab"[number % 2] / f"{number}.wav", noise(number))
+    found = audit(index_folder(tmp_path))
+    assert found.findings == []
+    assert found.gap is None
+    assert "Nothing suspicious was found" in text(found)
+
+
+def test_out_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
+    index = index_folder(corpus)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AudioidError, match="choose a folder"):
+        write(audit(index), index, tmp_path / "file")
+
+
+def test_the_command_line(corpus: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "audit.py"
+    command = [sys.executable, str(script), "data=folder", f"store.root={tmp_path / 'cache'}"]
+    done = subprocess.run(
+        [*command, f"data.root={corpus}", "--out", str(tmp_path / "out")], capture_output=True, text=True, check=True
+    )
+    assert "16,001 Hz: only in two" in done.stdout
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"audit.json", "audit.html"}
+    failed = subprocess.run([*command, f"data.root={tmp_path / 'none'}"], capture_output=True, text=True, check=False)
+    assert failed.returncode != 0
+    assert "Traceback" not in failed.stderr
+    assert "does not exist" in failed.stderr
