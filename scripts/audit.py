@@ -22,7 +22,7 @@ def main() -> None:
         print(text(found))
         write(found, index, arguments.out)
     except AudioidError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
     print(f"\nWritten to {arguments.out}: audit.html and audit.json")
 
 

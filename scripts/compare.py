@@ -16,7 +16,7 @@ def main() -> None:
     try:
         print(compare(arguments.runs, arguments.out or arguments.runs))
     except AudioidError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def main() -> None:
                 WRITERS[arguments.format](answers, model.labels, top, out)
                 out.flush()
     except AudioidError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return

@@ -33,7 +33,7 @@ def main() -> None:
             seconds=data.seconds,
         )
     except AudioidError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -91,4 +91,4 @@ def test_the_script_needs_neither_torch_nor_hydra(sweep: Path) -> None:
 def test_the_script_tells_an_error_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"{tmp_path}: holds no finished run; train first, or name another folder\n"
+    assert done.stderr == f"error: {tmp_path}: holds no finished run; train first, or name another folder\n"

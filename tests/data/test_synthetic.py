@@ -133,4 +133,4 @@ def test_the_script_writes_what_is_asked_and_names_a_wrong_value(tmp_path: Path)
     assert len(files(root)) == len(synthetic.INSTRUMENTS)
     wrong = run(str(tmp_path / "other"), "--kits", "0")
     assert wrong.returncode == 1
-    assert wrong.stderr == "data.kits: 0 is out of range; it must be at least 1\n"
+    assert wrong.stderr == "error: data.kits: 0 is out of range; it must be at least 1\n"
