@@ -215,7 +215,7 @@ def test_nothing_read_is_a_failure_with_its_rows_written(
 def test_wrong_arguments_are_told_in_a_line(run: Run, trained: Path, recordings: Path) -> None:
     done = run(recordings, recordings)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{recordings}/model.json: No such file or directory")
+    assert done.stderr.startswith(f"error: {recordings}/model.json: No such file or directory")
     assert done.stderr.count("\n") == 1
     assert run(trained, recordings, "--top", 0).returncode == 2
     blocked = run(trained, recordings / "low", "--out", recordings / "notes.txt" / "a.csv")
