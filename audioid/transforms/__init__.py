@@ -1,22 +1,20 @@
 """Pictures of sound: Fourier and wavelet images of recordings, on one contract."""
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from audioid.errors import AudioidError
 from audioid.transforms.cwt import cwt, icwt
+from audioid.transforms.image import Picture
 
 __all__ = ["build", "cwt", "icwt"]
 
 _CLASSES = {"fft": "Fft", "cwt": "Cwt", "ssq": "Ssq", "cqt": "Cqt"}
 
 
-def build(
-    transform: Mapping[str, Any], image: Mapping[str, Any], *, sample_rate: int, n_samples: int
-) -> torch.nn.Module:
+def build(transform: Mapping[str, Any], image: Mapping[str, Any], *, sample_rate: int, n_samples: int) -> Picture:
     """The module that turns waveforms `(batch, n_samples)` into images `(batch, 1, size, size)`; see `Picture`.
 
     Args:
@@ -32,5 +30,9 @@ def build(
         raise AudioidError(f"transform: there is no {name!r}; choose one of {', '.join(_CLASSES)}")
     shared = {key: image[key] for key in ("size", "f_min", "f_max", "spacing", "scale", "decibel_range")}
     maker = getattr(importlib.import_module(f"audioid.transforms.{name}"), _CLASSES[name])
-    module: torch.nn.Module = maker(**options, **shared, sample_rate=sample_rate, n_samples=n_samples)
+    known = set(inspect.signature(maker).parameters) - set(shared) - {"sample_rate", "n_samples"}
+    for key in known.symmetric_difference(options):
+        problem = f"{name} needs it; give it a value" if key in known else f"no such key of {name}; leave it out"
+        raise AudioidError(f"transform.{key}: {problem}")
+    module: Picture = maker(**options, **shared, sample_rate=sample_rate, n_samples=n_samples)
     return module

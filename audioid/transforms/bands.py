@@ -287,4 +287,12 @@ def is_smooth(n: int, factors: tuple[int, ...] = (2, 3, 5, 7)) -> bool:
     return n == 1
 
 
+def next_smooth(n: int) -> int:
+    """The smallest length from `n` on that FFTs are fast at."""
+    while not is_smooth(n):
+        n += 1
+    return n
+
+
+# Samples in a piece that a band may have.
 PER_PIECE = sorted(2**i * 3**j for i in range(1, 24) for j in range(2) if 2**i * 3**j > len(GREGORY))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audioid.errors import AudioidError
 from audioid.transforms import wavelets
-from audioid.transforms.bands import SUPPORT, BandPower, is_smooth, pad
+from audioid.transforms.bands import SUPPORT, BandPower, next_smooth, pad
 from audioid.transforms.image import Picture, check_below_nyquist, check_finite, row_frequencies
 from audioid.transforms.wavelets import Wavelet
 
@@ -65,7 +65,7 @@ def coefficients(
     halo = math.ceil(mother.radius(SUPPORT) * sample_rate / float(centers.min()))
     left, right = (halo, halo) if padding == "reflect" else (0, halo)
     padded = pad(waveform, left, right, padding)
-    n_fft = _smooth(padded.shape[-1])
+    n_fft = next_smooth(padded.shape[-1])
     grid = torch.fft.fftfreq(n_fft, 1 / sample_rate, dtype=torch.float64, device=waveform.device)
     spectrum = torch.fft.fft(padded, n_fft) * mother.phase.conjugate()
     rows = []
@@ -133,13 +133,6 @@ def warn_if_longer(mother: Wavelet, centers: Tensor, seconds: float) -> None:
         )
 
 
-def _smooth(n: int) -> int:
-    """The next length from `n` on that FFTs are fast at."""
-    while not is_smooth(n):
-        n += 1
-    return n
-
-
 class Cwt(Picture):
     """Wavelet images; see `Picture`.
 
@@ -172,6 +165,8 @@ class Cwt(Picture):
         if scales is None:
             bands = row_frequencies(size, f_min, f_max, spacing)
         else:
+            if len(scales) != 2 or not 1 <= scales[0] < scales[1]:
+                raise AudioidError(f"transform.scales: {list(scales)} must be [FIRST, LAST], from 1 on and rising")
             bands = mother.scale_to_frequency(torch.arange(scales[1], scales[0] - 1, -1).double(), sample_rate)
         n_shown = min(n_samples, first_samples or n_samples)
         super().__init__(

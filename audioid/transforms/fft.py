@@ -108,8 +108,8 @@ class Fft(Picture):
             n_samples=n_samples,
             n_shown=n_samples,
         )
-        length = min(round(AUTO_SECONDS * sample_rate), n_samples) if win_length == "auto" else int(win_length)
-        points = 2 ** math.ceil(math.log2(2 * length)) if n_fft == "auto" else int(n_fft)
+        length = _samples("win_length", win_length, min(round(AUTO_SECONDS * sample_rate), n_samples))
+        points = _samples("n_fft", n_fft, 2 ** math.ceil(math.log2(2 * length)))
         if not 2 <= length <= points or points % 2:
             raise AudioidError(
                 f"transform.win_length: {length} must be at least 2 and no longer than an even n_fft ({points})"
@@ -124,3 +124,11 @@ class Fft(Picture):
             n_samples=n_samples,
             size=size,
         )
+
+
+def _samples(key: str, value: int | str, auto: int) -> int:
+    if value == "auto":
+        return auto
+    if isinstance(value, int):
+        return value
+    raise AudioidError(f"transform.{key}: {value!r} is neither auto nor a number of samples; correct it")

@@ -53,6 +53,8 @@ class Picture(torch.nn.Module):
     """
 
     values: torch.nn.Module
+    frequencies: Tensor
+    times: Tensor
 
     def __init__(
         self,

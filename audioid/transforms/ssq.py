@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from audioid.errors import AudioidError
 from audioid.transforms import wavelets
-from audioid.transforms.bands import SUPPORT, pad
-from audioid.transforms.cwt import check_choice, coefficients, log_steps, warn_if_longer
+from audioid.transforms.bands import SUPPORT, next_smooth, pad
+from audioid.transforms.cwt import check_choice, log_steps, warn_if_longer
 from audioid.transforms.image import Picture, row_frequencies
 from audioid.transforms.wavelets import Wavelet
 
@@ -24,45 +24,50 @@ SAMPLES = 2**15
 class Squeeze(torch.nn.Module):
     """Mean power of the squeezed coefficients in each column, `(batch, time)` to `(batch, bands, size)`."""
 
+    response: Tensor
     steps: Tensor
     borders: Tensor
 
-    def __init__(self, wavelet: Wavelet, frequencies: Tensor, *, sample_rate: int, size: int, padding: str) -> None:
+    def __init__(
+        self, wavelet: Wavelet, frequencies: Tensor, *, sample_rate: int, n_samples: int, size: int, padding: str
+    ) -> None:
         super().__init__()
-        self.wavelet, self.frequencies = wavelet, frequencies
-        self.sample_rate, self.size, self.padding = sample_rate, size, padding
-        self.halo = math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min())) + 1
+        self.sample_rate, self.n_samples, self.size, self.padding = sample_rate, n_samples, size, padding
+        self.halo = math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min()))
+        self.columns = min(size, max(1, SAMPLES * size // n_samples))
+        self.n_fft = next_smooth(math.ceil(self.columns * n_samples / size) + 2 + 2 * self.halo)
+        grid = torch.fft.fftfreq(self.n_fft, 1 / sample_rate, dtype=torch.float64)
+        response = wavelet.response(grid, frequencies[:, None], sample_rate, "l1")
+        self.register_buffer("response", response.float(), persistent=False)
         # Sums over bands stand for integrals over log frequency: a tone of amplitude 1 keeps its amplitude.
-        self.register_buffer("steps", (log_steps(frequencies) / wavelet.admissibility).float(), persistent=False)
+        steps = log_steps(frequencies)[:, None] / wavelet.admissibility
+        self.register_buffer("steps", steps.float(), persistent=False)
         self.register_buffer("borders", (frequencies[1:] * frequencies[:-1]).sqrt().float(), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        n = waveform.shape[1]
-        padded = pad(waveform, self.halo, self.halo, self.padding)
-        columns = max(1, SAMPLES * self.size // n)
+        padded = functional.pad(pad(waveform, self.halo, self.halo, self.padding), (0, self.n_fft))
         clips = [padded] if torch.compiler.is_compiling() else padded.split(1)
         images = []
         for clip in clips:
             parts = []
-            for first in range(0, self.size, columns):
-                last = min(first + columns, self.size)
-                begin = first * n // self.size
-                end = max(begin + 1, last * n // self.size)
-                power = self._power(clip[:, begin : end + 2 * self.halo])
+            for first in range(0, self.size, self.columns):
+                last = min(first + self.columns, self.size)
+                begin = first * self.n_samples // self.size
+                length = max(1, last * self.n_samples // self.size - begin)
+                power = self._power(clip[:, begin : begin + self.n_fft], length)
                 parts.append(functional.adaptive_avg_pool1d(power, last - first))
             images.append(torch.cat(parts, -1))
         return torch.cat(images)
 
-    def _power(self, waveform: Tensor) -> Tensor:
-        """Squeezed power `(batch, bands, time)` of what lies between the two halos."""
-        centers = self.frequencies.to(waveform.device)
-        found = coefficients(waveform, self.sample_rate, centers, self.wavelet, "l1", "zero")
-        now, following = found[..., self.halo : -self.halo], found[..., self.halo + 1 : found.shape[-1] - self.halo + 1]
-        # Of a coefficient without a phase the frequency is 0, and what it adds is nothing.
+    def _power(self, waveform: Tensor, length: int) -> Tensor:
+        """Squeezed power `(batch, bands, length)` of what comes after the halo."""
+        found = torch.fft.ifft(torch.fft.fft(waveform)[:, None] * self.response)
+        now = found[..., self.halo : self.halo + length]
+        following = found[..., self.halo + 1 : self.halo + 1 + length]
         own = (following.detach() * now.detach().conj()).angle() * (self.sample_rate / (2 * math.pi))
         rows = torch.bucketize(own, self.borders)[..., None].expand(*own.shape, 2)
-        values = torch.view_as_real(now * self.steps[:, None])
-        return torch.zeros_like(values).scatter_add(-3, rows, values).square().sum(-1)
+        values = torch.view_as_real(now * self.steps)
+        return torch.zeros_like(values).scatter_add(1, rows, values).square().sum(-1)
 
 
 class Ssq(Picture):
@@ -104,4 +109,4 @@ class Ssq(Picture):
             n_shown=n_samples,
         )
         warn_if_longer(mother, bands, n_samples / sample_rate)
-        self.values = Squeeze(mother, bands, sample_rate=sample_rate, size=size, padding=padding)
+        self.values = Squeeze(mother, bands, sample_rate=sample_rate, n_samples=n_samples, size=size, padding=padding)
