@@ -24,7 +24,7 @@ import numpy as np
 import pywt
 import torch
 from torch.nn import functional
-from wavelet_oracle import mean_power
+from wavelet_oracle import mean_power  # type: ignore[import-not-found]
 
 from audioid import transforms
 from audioid.transforms.bands import CHUNK

@@ -98,7 +98,7 @@ def icwt(
             f"{tuple(coefficients.shape)}; give those of the transform"
         )
     steps = (log_steps(centers) / mother.admissibility).to(coefficients.real)
-    return (coefficients.real * steps[:, None]).sum(-2)
+    return ((coefficients * mother.phase).real * steps[:, None]).sum(-2)
 
 
 def log_steps(frequencies: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Picture(torch.nn.Module):
         self.n_samples, self.n_shown = n_samples, n_shown
         columns = torch.arange(size, dtype=torch.float64)
         self.times = (columns + 0.5) * n_shown / size / sample_rate
-        self.frequencies = _resize(band_frequencies[None, :, None], size)[0, :, 0]
+        self.frequencies = _resize(band_frequencies.repeat(2, 1).T.contiguous()[None], size)[0, :, 0]
         # Clips are worked on a few at a time, so that what each step leaves is still in cache for the next.
         self.clips_at_once = max(1, 2**19 // n_shown)
 

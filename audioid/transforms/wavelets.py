@@ -58,9 +58,10 @@ class Wavelet:
 
     @property
     def admissibility(self) -> float:
-        """The integral over log frequency of the response, relative to its peak."""
+        """The integral over log frequency of the response to a real tone, of both signs, relative to its peak."""
         u = torch.logspace(-4, 2, 2**16, dtype=torch.float64)
-        return float(torch.trapezoid(self.spectrum(u * self.center_frequency), u.log())) / self._peak
+        f = u * self.center_frequency
+        return float(torch.trapezoid(self.spectrum(f) + self.spectrum(-f), u.log())) / self._peak
 
     def scale_to_frequency(self, scale: Tensor, sample_rate: float) -> Tensor:
         """Centre frequency in hertz of a PyWavelets scale (in samples)."""
