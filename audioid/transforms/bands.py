@@ -32,7 +32,7 @@ GREGORY = (-252769 / 3628800, 68119 / 3628800, -1469 / 403200, 2497 / 7257600)
 TIER = 2.7
 # The longest inverse FFT, where the wavelets allow it, and the values of those that are done at once.
 LONGEST = 2048
-CHUNK = 2**17
+CHUNK = 2**18
 # Samples of all blocks that are transformed at once, which bounds the memory that long clips take.
 BLOCKS = 2**19
 # Samples at least over which a block's ends are faded out: a cut is a click, which bands near half the sample rate hear
@@ -103,6 +103,8 @@ class Tier(torch.nn.Module):
     """Bands, lowest first, whose wavelets are of similar length and that share their blocks."""
 
     taper: Tensor
+    head: Tensor
+    tail: Tensor
 
     def __init__(
         self,
@@ -124,6 +126,11 @@ class Tier(torch.nn.Module):
         halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies[0])), n_samples)
         self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if signed else 0)
         self.register_buffer("taper", self._taper(halo).float(), persistent=False)
+        # What a sample's power, or that of its real and imaginary part, weighs where a piece begins and ends.
+        head = torch.tensor([0.5, *GREGORY]).repeat_interleave(2 if wavelet.is_complex else 1)
+        tail = -torch.tensor(GREGORY[::-1]).repeat_interleave(2 if wavelet.is_complex else 1)
+        self.register_buffer("head", head, persistent=False)
+        self.register_buffer("tail", tail, persistent=False)
         self.groups: list[Group] = []
         for number, m in enumerate(dict.fromkeys(per_piece)):
             centers = frequencies[[value == m for value in per_piece]]
@@ -131,7 +138,6 @@ class Tier(torch.nn.Module):
             self.groups.append(group)
             # Twice each value, for the real and the imaginary part that it multiplies: (band, folds * 2 * n_out).
             self.register_buffer(f"response{number}", response.repeat_interleave(2, 1).float(), persistent=False)
-            self.register_buffer(f"pooling{number}", self._pooling(m).float(), persistent=False)
 
     def _taper(self, halo: int) -> Tensor:
         """What a block `(n_fft,)` is multiplied by: 1 as far as its shown pieces reach."""
@@ -169,25 +175,6 @@ class Tier(torch.nn.Module):
         folds = math.ceil((int(used[-1]) + 1 - low) / n_out)
         return Group(low, folds), respond(torch.arange(low, low + folds * n_out))
 
-    def _pooling(self, m: int) -> Tensor:
-        """`(values of a piece, 3)`: what its `m` samples add to their own piece, to the one before and the one after.
-
-        For power the mean over a piece by the trapezoidal rule, from its first sample to the next piece's, with
-        Gregory's corrections at either end; for coefficients the first sample.
-        """
-        weights = torch.zeros(m, 3, dtype=torch.float64)
-        if self.signed:
-            weights[0, 0] = 1
-            return weights
-        head = torch.tensor([0.5, *GREGORY], dtype=torch.float64)
-        tail = -head[1:].flip(0)
-        weights[:, 0] = 1
-        weights[: len(head), 0] -= head
-        weights[: len(head), 1] += head
-        weights[-len(tail) :, 0] += tail
-        weights[-len(tail) :, 2] -= tail
-        return (weights / m).repeat_interleave(2 if self.wavelet.is_complex else 1, 0)
-
     def forward(self, waveform: Tensor) -> Tensor:
         """`(batch, time)` to mean powers `(batch, bands, size)`, or mean coefficients where `signed`."""
         grid = self.grid
@@ -207,37 +194,40 @@ class Tier(torch.nn.Module):
         spectrum = torch.fft.rfft(blocks.flatten(0, 1))
         parts = []
         for number, group in enumerate(self.groups):
-            response, pooling = self.get_buffer(f"response{number}"), self.get_buffer(f"pooling{number}")
-            width = response.shape[1] // 2
-            window = torch.view_as_real(_window(spectrum, group.low, width)).flatten(1)[:, None]
+            response = self.get_buffer(f"response{number}")
+            window = torch.view_as_real(_window(spectrum, group.low, response.shape[1] // 2)).flatten(1)[:, None]
             at_once = len(window) if torch.compiler.is_compiling() else max(1, CHUNK * group.folds // response.numel())
-            units = [self._pooled(unit, response, pooling, group.folds) for unit in window.split(at_once)]
-            parts.append(torch.cat(units))
-        values = torch.cat(parts, 1)  # (units, bands, pieces, what each piece adds to itself and its neighbours)
-        begin, end = self.grid.left, self.grid.left + self.grid.shown
-        own, before, after = values.unbind(-1)
-        values = own[..., begin:end] + before[..., begin + 1 : end + 1] + after[..., begin - 1 : end - 1]
-        values = values if self.signed else values.clamp(min=0)
-        return values.unflatten(0, blocks.shape[:2])
+            parts.append(torch.cat([self._pooled(part, response, group.folds) for part in window.split(at_once)]))
+        return torch.cat(parts, 1).unflatten(0, blocks.shape[:2])
 
-    def _pooled(self, window: Tensor, response: Tensor, pooling: Tensor, folds: int) -> Tensor:
-        """Spectra `(units, 1, folds * 2 * n_out)` to `(units, bands, pieces, 3)`; see `_pooling`."""
+    def _pooled(self, window: Tensor, response: Tensor, folds: int) -> Tensor:
+        """Spectra `(units, 1, folds * 2 * n_out)` to mean powers or coefficients `(units, bands, shown)`."""
         windows, responses = window.chunk(folds, -1), response.chunk(folds, -1)
         folded = windows[0] * responses[0]  # (units, bands, 2 * n_out)
         for part, values in zip(windows[1:], responses[1:], strict=True):
             folded.addcmul_(part, values)
         samples = torch.fft.ifft(torch.view_as_complex(folded.unflatten(-1, (-1, 2))), norm="forward")
         if self.wavelet.is_complex and not self.signed:
-            values = torch.view_as_real(samples).square()
+            values = torch.view_as_real(samples)
         else:
-            values = (samples * self.wavelet.phase.conjugate()).real
-            values = values if self.signed else values.square()
-        return values.reshape(*values.shape[:2], self.grid.pieces, -1) @ pooling
+            values = (samples * self.wavelet.phase.conjugate()).real[..., None]
+        pieces = values.unflatten(2, (self.grid.pieces, -1)).flatten(3)  # (units, bands, pieces, values of a piece)
+        begin, end = self.grid.left, self.grid.left + self.grid.shown
+        if self.signed:
+            return pieces[:, :, begin:end, 0]
+        # The sum from the piece's first sample on, and at either end the trapezoidal rule's half and Gregory's weights.
+        total = torch.linalg.vector_norm(pieces[:, :, begin:end], dim=-1).square()
+        heads = pieces[:, :, begin : end + 1, : len(self.head)].square() @ self.head
+        tails = pieces[:, :, begin - 1 : end, -len(self.tail) :].square() @ self.tail
+        per_piece = pieces.shape[-1] // values.shape[-1]
+        return ((total + (heads + tails).diff()) / per_piece).clamp(min=0)
 
 
 def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
     """Bins `low` to `low + width` of the two-sided spectrum whose non-negative half is given, zero beyond it."""
     high = low + width
+    if low >= 0 and high <= spectrum.shape[1]:
+        return spectrum[:, low:high]
     parts = [spectrum[:, max(low, 0) : high]]
     if low < 0:
         parts.insert(0, spectrum[:, max(1, 1 - high) : 1 - low].flip(1).conj())
