@@ -119,7 +119,7 @@ class Tier(torch.nn.Module):
         signed: bool,
     ) -> None:
         super().__init__()
-        self.wavelet, self.padding, self.size, self.signed = wavelet, padding, size, signed
+        self.wavelet, self.size, self.signed = wavelet, size, signed
         self.piece = piece_length(n_samples, size)
         needed = wavelet.bandwidth(ALIASING) * frequencies * self.piece / sample_rate + MARGIN
         per_piece = [next(m for m in PER_PIECE if m >= float(least)) for least in needed]
@@ -175,12 +175,10 @@ class Tier(torch.nn.Module):
         folds = math.ceil((int(used[-1]) + 1 - low) / n_out)
         return Group(low, folds), respond(torch.arange(low, low + folds * n_out))
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """`(batch, time)` to mean powers `(batch, bands, size)`, or mean coefficients where `signed`."""
+    def forward(self, padded: Tensor, left: int) -> Tensor:
+        """`(batch, time)` with `left` samples before the clip to mean powers or coefficients `(batch, bands, size)`."""
         grid = self.grid
-        left, right = -grid.begins[0], grid.begins[-1] + grid.n_fft - waveform.shape[1]
-        padded = pad(waveform, left, max(right, 0), self.padding)
-        at_once = max(1, BLOCKS // len(waveform) // grid.n_fft)
+        at_once = max(1, BLOCKS // len(padded) // grid.n_fft)
         parts = []
         for i in range(0, len(grid.begins), at_once):
             starts = [begin + left for begin in grid.begins[i : i + at_once]]
@@ -243,16 +241,21 @@ class BandPower(torch.nn.Module):
         signed: mean coefficients instead (their real part).
     """
 
-    def __init__(self, wavelet: Wavelet, frequencies: Tensor, **settings: Any) -> None:
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, *, padding: str, **settings: Any) -> None:
         super().__init__()
+        self.padding = padding
         octaves = (frequencies / frequencies[0]).log2()
         number = max(1, math.ceil(float(octaves[-1]) / TIER))
         places = (octaves / octaves[-1].clamp(min=1e-9) * number).ceil().clamp(min=1)
         chosen = [frequencies[places == place] for place in range(1, number + 1)]
-        self.tiers = torch.nn.ModuleList(Tier(wavelet, bands, **settings) for bands in chosen if len(bands))
+        tiers = [Tier(wavelet, bands, padding=padding, **settings) for bands in chosen if len(bands)]
+        self.left = max(-tier.grid.begins[0] for tier in tiers)
+        self.end = max(tier.grid.begins[-1] + tier.grid.n_fft for tier in tiers)
+        self.tiers = torch.nn.ModuleList(tiers)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return torch.cat([tier(waveform) for tier in self.tiers], 1)
+        padded = pad(waveform, self.left, max(0, self.end - waveform.shape[1]), self.padding)
+        return torch.cat([tier(padded, self.left) for tier in self.tiers], 1)
 
 
 def pad(waveform: Tensor, left: int, right: int, padding: str) -> Tensor:

@@ -52,7 +52,8 @@ class FilterPower(torch.nn.Module):
         time = torch.arange(win_length, dtype=torch.float64) / sample_rate
         tones = torch.exp(2j * math.pi * centers[:, None] * time) * window
         gain = (torch.fft.fft(tones, n_fft)[:, : n_fft // 2 + 1].abs().square() * filters).sum(1)
-        self.register_buffer("window", window.float(), persistent=False)
+        # As long as the FFT, which spares padding each frame.
+        self.register_buffer("window", functional.pad(window, (0, n_fft - win_length)).float(), persistent=False)
         self.register_buffer(
             "filters", (4 * filters / gain[:, None])[:, self.bins].T.float().contiguous(), persistent=False
         )
@@ -60,10 +61,10 @@ class FilterPower(torch.nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """`(batch, time)` to `(batch, bands, size)`."""
         # Beyond the ends there is silence, as for the wavelets.
-        padded = functional.pad(waveform, (self.win_length, self.win_length))
-        frames = padded.unfold(1, self.win_length, 1)[:, self.starts] * self.window  # (batch, frames, win_length)
-        spectrum = torch.fft.rfft(frames, self.n_fft)[..., self.bins]
-        power = torch.view_as_real(spectrum).square().sum(-1)
+        padded = functional.pad(waveform, (self.win_length, self.n_fft))
+        frames = padded.unfold(1, self.n_fft, 1)[:, self.starts] * self.window  # (batch, frames, n_fft)
+        spectrum = torch.fft.rfft(frames)[..., self.bins]
+        power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
         power = power.unflatten(1, (self.size, self.per_column)).mean(2)
         return (power @ self.filters).transpose(1, 2)
 
