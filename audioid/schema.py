@@ -56,7 +56,7 @@ class SyntheticData(Data):
     per_class: Annotated[int, Range(low=1)]
     kits: Annotated[int, Range(low=1)]
     sample_rate: Annotated[int, Range(low=8000)]
-    seconds: Annotated[float, Range(above=0)]
+    seconds: Annotated[float, Range(low=0.05)]
 
 
 @dataclass(frozen=True)

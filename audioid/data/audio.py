@@ -36,6 +36,8 @@ MARGIN = 128
 # and the error of the seek that soundfile does after each read, which fails at the end of such a file.
 UNKNOWN_FRAMES = 2**63 - 1
 SEEK_FAILED = 39
+# What libsndfile says where its MP3 decoder finds nothing to decode: that the file "does not exist".
+BAD_FILE = 7
 # Below -120 dBFS there is only rounding noise, which no level treatment should raise.
 SILENCE = 1e-6
 RMS_LEVEL = 0.1
@@ -57,19 +59,23 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
     """The recording opened for reading; whatever goes wrong with it, also later on, is `Unreadable`."""
     try:
         if not path.is_file():  # a named pipe would block for ever
-            raise Unreadable(path, "is not a file; it may have been moved, or be a broken link")
+            raise Unreadable(path, "is not a file; it may have been moved, or be a broken link; put it back")
         if path.stat().st_size == 0:
             raise Unreadable(path, "is empty (0 bytes); copy it again")
         with soundfile.SoundFile(path) as file:
             if file.frames <= 0:
                 raise Unreadable(path, "holds no samples; record it again")
             if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
-                raise Unreadable(path, f"claims a sample rate of {file.samplerate} Hz; its header is damaged")
+                raise Unreadable(
+                    path, f"claims a sample rate of {file.samplerate} Hz, so its header is damaged; export it again"
+                )
             yield file
     except soundfile.LibsndfileError as error:
-        raise Unreadable(path, f"is damaged, or no sound that can be decoded ({_text(error)})") from None
+        raise Unreadable(
+            path, f"is damaged, or no sound that can be decoded ({_text(error)}); export it again"
+        ) from None
     except OSError as error:
-        raise Unreadable(path, f"cannot be opened ({error.strerror})") from None
+        raise Unreadable(path, f"cannot be opened ({error.strerror}); change who may read it, or move it") from None
     except UnicodeEncodeError:
         raise Unreadable(path, "has a name that is not UTF-8; rename it") from None
 
@@ -84,6 +90,8 @@ def count_frames(file: soundfile.SoundFile) -> int:
 def _text(error: soundfile.LibsndfileError) -> str:
     if error.code == SEEK_FAILED:
         return "it breaks off before the end that its header claims"
+    if error.code == BAD_FILE:
+        return "no known format is found in it"
     return error.error_string.removeprefix("Error : ").rstrip(".").lower()
 
 

@@ -7,7 +7,7 @@ import posixpath
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,12 +36,13 @@ class Index:
 
     Columns of `table`: `path` (relative to `root`, with `/`), `label`, `group` and `split` ("" where none is
     given), `fold` (-1 where none is given), `seconds`, `sample_rate` in Hz, `channels`, `subtype` as libsndfile
-    names it, and `checksum` of the file's content.
+    names it, and `checksum` of the file's content. `labels` has the label of each path found, skipped ones too.
     """
 
     root: Path
     table: pd.DataFrame
     skipped: list[Skipped] = field(default_factory=list)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -74,6 +75,18 @@ class Index:
         left = self.table[~self.table["path"].isin([path for path, _ in unreadable])]
         return replace(self, table=left.reset_index(drop=True), skipped=[*self.skipped, *unreadable])
 
+    def refuse_lost_labels(self) -> None:
+        """Raise AudioidError for the first label all of whose recordings were skipped: it could not be learned."""
+        lost = [skip for skip in self.skipped if self.labels.get(skip[0], "") not in {"", *self.classes}]
+        if lost:
+            path, reason = lost[0]
+            label = self.labels[path]
+            count = sum(self.labels[other] == label for other, _ in lost)
+            raise AudioidError(
+                f"label '{label}': none of its {count} recordings can be read (first: {path}: {reason}); "
+                "mend them, or remove the label"
+            )
+
 
 def index_folder(
     root: Path, *, group_pattern: str | None = None, on_unreadable: str = "skip", cache: Path | None = None
@@ -95,13 +108,18 @@ def index_folder(
         raise AudioidError(f"{root}: {'is not a folder' if root.exists() else 'does not exist'}; set data.root")
     paths, skipped = _walk(root)
     if not paths:
-        hint = f"; {skipped[0][0]} {skipped[0][1]}" if skipped else ""
-        raise AudioidError(f"{root}: no recordings in folders named after their labels{hint}")
+        hint = f" ({skipped[0][0]} {skipped[0][1]})" if skipped else ""
+        raise AudioidError(f"{root}: holds no recordings{hint}; put them in folders named after their labels")
     table = pd.DataFrame({"path": paths, "group": "", "split": "", "fold": manifest.NO_FOLD})
+    table["label"] = table["path"].map(_folder_label)
+    labels = {path: _folder_label(path) for path, _ in skipped}
+    return _index(root, root, table, skipped, labels, group_pattern, on_unreadable, cache)
+
+
+def _folder_label(path: str) -> str:
+    """The name of the folder that holds the path, "" for one that lies in `root` itself."""
     # The same name may be stored composed or decomposed, as the system that made the folder does it.
-    folders = table["path"].str.rsplit("/", n=2).str[-2]
-    table["label"] = folders.map({name: unicodedata.normalize("NFC", name) for name in folders.unique()})
-    return _index(root, root, table, skipped, group_pattern, on_unreadable, cache)
+    return unicodedata.normalize("NFC", posixpath.basename(posixpath.dirname(path)))
 
 
 def index_manifest(
@@ -119,7 +137,7 @@ def index_manifest(
     table = manifest.read_manifest(file)
     if group_pattern is not None and (table["group"] != "").any():
         raise AudioidError(f"data.group_pattern: {file} has a column 'group' already; remove one of the two")
-    return _index(file, file.parent, table, [], group_pattern, on_unreadable, cache)
+    return _index(file, file.parent, table, [], {}, group_pattern, on_unreadable, cache)
 
 
 def _walk(root: Path) -> tuple[list[str], list[Skipped]]:
@@ -138,7 +156,8 @@ def _walk(root: Path) -> tuple[list[str], list[Skipped]]:
             seen.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
-            skipped.append((folder, f"cannot be opened ({error.strerror})"))
+            # The slash makes the folder's own name the label that is missing.
+            skipped.append((posixpath.join(folder, ""), f"cannot be opened ({error.strerror}); change who may read it"))
             continue
         for entry in entries:
             if entry.name.startswith("."):
@@ -172,11 +191,15 @@ def _index(
     root: Path,
     table: pd.DataFrame,
     skipped: list[Skipped],
+    labels: dict[str, str],
     group_pattern: str | None,
     on_unreadable: str,
     cache: Path | None,
 ) -> Index:
-    """The index of the recordings in `table`: groups from their paths, headers from the files or the cache."""
+    """The index of the recordings in `table`: groups from their paths, headers from the files or the cache.
+
+    `labels` are those of the paths in `skipped`.
+    """
     _refuse_case_twins(source, table["label"].unique())
     if group_pattern is not None:
         table["group"] = _matched_groups(table["path"], group_pattern)
@@ -191,8 +214,9 @@ def _index(
         raise AudioidError(f"{root / path}: {reason}; data.on_unreadable=skip goes on without it")
     if broken.all():
         path, reason = skipped[-1]
-        raise AudioidError(f"{source}: none of {len(table)} recordings can be used; {path} {reason}")
-    return Index(root, table.loc[~broken, list(COLUMNS)].reset_index(drop=True), skipped)
+        raise AudioidError(f"{source}: none of {len(table)} recordings can be used (last: {path} {reason}); mend them")
+    labels = labels | dict(zip(table["path"], table["label"], strict=True))
+    return Index(root, table.loc[~broken, list(COLUMNS)].reset_index(drop=True), skipped, labels)
 
 
 def _refuse_case_twins(source: Path, labels: Iterable[str]) -> None:
@@ -207,14 +231,14 @@ def _matched_groups(paths: pd.Series, pattern: str) -> list[str]:
     try:
         search = re.compile(pattern)
     except re.error as error:
-        raise AudioidError(f"data.group_pattern: '{pattern}' is no regular expression ({error})") from None
+        raise AudioidError(f"data.group_pattern: '{pattern}' is no regular expression ({error}); mend it") from None
     if not search.groups:
         raise AudioidError(f"data.group_pattern: '{pattern}' captures nothing; put ( ) around what names the group")
     capture: str | int = "group" if "group" in search.groupindex else 1
     groups = [match[capture] or "" if (match := search.search(path)) else "" for path in paths]
     unmatched = [path for path, group in zip(paths, groups, strict=True) if not group]
     if len(unmatched) == len(groups):
-        raise AudioidError(f"data.group_pattern: '{pattern}' matches none of the paths, such as {unmatched[0]}")
+        raise AudioidError(f"data.group_pattern: '{pattern}' matches no path, such as {unmatched[0]}; mend it")
     if unmatched:
         logger.warning(
             "data.group_pattern does not match %d of %d paths, such as %s; each is a group of its own",

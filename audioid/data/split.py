@@ -60,7 +60,7 @@ def split(
         AudioidError: there is no such split; names the class or key that stands in the way.
     """
     if len(np.unique(targets)) < 2:
-        raise AudioidError(f"data: holds one label only ({', '.join(classes)}); at least two are needed")
+        raise AudioidError(f"data: holds one label only ({', '.join(classes)}); add recordings of another")
     left = 1 - test_fraction - val_fraction
     if left <= 0:
         raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
@@ -79,7 +79,7 @@ def split(
     elif name == "given":
         part = _given(targets, members, official_split, official_fold, val_fraction, fold, classes, rng)
     else:
-        raise AudioidError(f"split: there is none called '{name}'")
+        raise AudioidError(f"split: there is none called '{name}'; choose stratified, grouped, kfold or given")
     return Split(*(np.flatnonzero(part == number) for number in (TRAIN, VAL, TEST)))
 
 
@@ -166,7 +166,8 @@ def _given(
         _refuse_gaps("fold", folds < 0)
         known = np.unique(folds).tolist()
         if fold not in known:
-            raise AudioidError(f"split.fold: is {fold}, but the official folds are {', '.join(map(str, known))}")
+            folds_known = ", ".join(map(str, known))
+            raise AudioidError(f"split.fold: is {fold}, but the official folds are {folds_known}; choose one of them")
         part = _rotated(folds, fold, known[(known.index(fold) + 1) % len(known)], val_fraction > 0)
     else:
         raise AudioidError("split=given: no recording has an official part; add a column split or fold to the CSV")
@@ -175,7 +176,7 @@ def _given(
     train = np.flatnonzero(part == TRAIN)
     for number, label in enumerate(classes):
         if (targets == number).any() and not (targets[train] == number).any():
-            raise AudioidError(f"label '{label}': is not in the official training part, so it cannot be learned")
+            raise AudioidError(f"label '{label}': is not in the official training part; put some of it there")
     if val_fraction > 0 and not (part == VAL).any():
         share = val_fraction * len(targets) / len(train)
         if share >= 1:

@@ -58,6 +58,7 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
     """
     recordings = decoded(settings, watch)
     index = recordings.index
+    index.refuse_lost_labels()
     # Before any image is made, since a split that is not possible is the commonest mistake.
     parts = split(
         index.targets,

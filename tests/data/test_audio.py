@@ -201,6 +201,7 @@ BROKEN = {
     "missing.wav": (lambda path: None, "is not a file"),
     "zero bytes.mp3": (lambda path: path.touch(), "0 bytes"),
     "text.wav": (lambda path: path.write_text("not a sound " * 99), "is damaged, or no sound"),
+    "text.mp3": (lambda path: path.write_text("not a sound " * 99), r"decoded \(no known format is found in it\)"),
     "no samples.wav": (lambda path: written(path, np.empty(0)), "no samples"),
     "nan.wav": (lambda path: wav_of(path, np.nan), "no numbers"),
     "infinite.wav": (lambda path: wav_of(path, np.inf), "no numbers"),

@@ -135,7 +135,9 @@ def test_a_folder_that_cannot_be_listed_is_skipped(corpus: Path, monkeypatch: py
     monkeypatch.setattr(os, "scandir", refuse)
     index = index_folder(corpus)
     assert index.classes == ["snare drum"]
-    assert index.skipped == [("kick", "cannot be opened (Permission denied)")]
+    assert index.skipped == [("kick/", "cannot be opened (Permission denied); change who may read it")]
+    with pytest.raises(AudioidError, match="label 'kick': none"):
+        index.refuse_lost_labels()
 
 
 def test_links_are_followed_once(corpus: Path, tmp_path: Path) -> None:
@@ -166,6 +168,35 @@ def test_decoding_may_take_recordings_out(corpus: Path) -> None:
     assert left.targets.tolist() == [0, 0, 1, 1, 1]
     assert left.table.index.tolist() == list(range(5))
     assert left.digest != index.digest
+    left.refuse_lost_labels()
+
+
+def test_a_label_without_any_readable_recording_is_an_error(corpus: Path) -> None:
+    for name in ("0.wav", "1.wav", "2.m4a"):
+        (corpus / "hat").mkdir(exist_ok=True)
+        (corpus / "hat" / name).write_text("no sound")
+    record(corpus / "loose.wav")  # without a label, so none is lost
+    index = index_folder(corpus)
+    with pytest.raises(AudioidError, match=r"label 'hat': none of its 3 recordings .*first: hat/.*; mend them, or"):
+        index.refuse_lost_labels()
+    shutil.rmtree(corpus / "hat")
+    index = index_folder(corpus)
+    index.refuse_lost_labels()
+    with pytest.raises(AudioidError, match=r"label 'kick': none of its 3 .*first: kick/0\.wav: broken"):
+        index.without([(f"kick/{number}.wav", "broken") for number in range(3)]).refuse_lost_labels()
+
+
+def test_a_label_of_foreign_formats_alone_is_an_error(corpus: Path) -> None:
+    (corpus / "hat").mkdir()
+    (corpus / "hat" / "0.m4a").write_bytes(b"ftyp")
+    with pytest.raises(AudioidError, match=r"label 'hat': .* is m4a, .*convert it to wav or flac"):
+        index_folder(corpus).refuse_lost_labels()
+
+
+def test_a_label_of_missing_files_alone_is_an_error(corpus: Path) -> None:
+    index = index_manifest(manifest(corpus, "path,label\nkick/0.wav,kick\nhat/0.wav,hat\nhat/1.wav,hat\n"))
+    with pytest.raises(AudioidError, match="label 'hat': none of its 2 recordings"):
+        index.refuse_lost_labels()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +221,9 @@ def test_groups_come_from_paths(
         assert "3 of 6" in caplog.text
 
 
-@pytest.mark.parametrize(("pattern", "word"), [("(", "no regular"), ("kick", "captures nothing"), ("(zzz)", "none")])
+@pytest.mark.parametrize(
+    ("pattern", "word"), [("(", "no regular"), ("kick", "captures nothing"), ("(zzz)", "matches no path")]
+)
 def test_patterns_that_give_no_groups_are_errors(corpus: Path, pattern: str, word: str) -> None:
     with pytest.raises(AudioidError, match=rf"data\.group_pattern: .*{word}"):
         index_folder(corpus, group_pattern=pattern)
@@ -204,8 +237,8 @@ def test_folders_that_are_no_corpus_are_errors(corpus: Path, tmp_path: Path) -> 
     for root, word in {
         tmp_path / "none": "does not exist",
         corpus / "kick" / "0.wav": "is not a folder",
-        tmp_path / "empty": "no recordings in folders",
-        tmp_path / "flat": "a.wav lies in no folder",
+        tmp_path / "empty": "holds no recordings; put them in folders",
+        tmp_path / "flat": "a.wav lies in no folder.*; put them",
         tmp_path / "broken": "none of 1 recordings",
     }.items():
         with pytest.raises(AudioidError, match=word) as raised:
@@ -337,6 +370,16 @@ def test_missing_files_are_skipped_and_lines_said_twice_taken_once(
     assert "2 lines" in caplog.text
 
 
+@pytest.mark.parametrize("other", ["{root}/kick/0.wav", "{link}/kick/0.wav", "../corpus/kick/0.wav", "same.wav"])
+def test_one_file_is_one_recording_however_it_is_named(corpus: Path, tmp_path: Path, other: str) -> None:
+    (tmp_path / "link").symlink_to(corpus)
+    (corpus / "same.wav").symlink_to(corpus / "kick" / "0.wav")
+    other = other.format(root=corpus, link=tmp_path / "link")
+    assert len(index_manifest(manifest(corpus, f"path,label\nkick/0.wav,kick\n{other},kick\n")).table) == 1
+    with pytest.raises(AudioidError, match="line 3: the recording stands in an earlier line"):
+        index_manifest(manifest(corpus, f"path,label\nkick/0.wav,kick\n{other},snare\n"))
+
+
 def test_a_manifest_may_leave_groups_to_the_pattern_but_not_have_both(corpus: Path) -> None:
     file = manifest(corpus, "path,label,group\nkick/0.wav,kick,\nkick/1.wav,kick,\n")
     assert index_manifest(file, group_pattern=r"(\d)").table["group"].tolist() == ["0", "1"]
@@ -348,8 +391,8 @@ def test_a_manifest_may_leave_groups_to_the_pattern_but_not_have_both(corpus: Pa
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is not a CSV"),
-        ("path,label\n", "lists no recordings"),
+        ("", "is empty; write"),
+        ("path,label\n", "lists no recordings; write"),
         ("path;label\nkick/0.wav;kick\n", "no column 'path'"),
         ("path\nkick/0.wav\n", "no column 'label'"),
         ("Path,label\nkick/0.wav,kick\n", "unknown column 'Path'; is 'path' meant"),
@@ -357,14 +400,20 @@ def test_a_manifest_may_leave_groups_to_the_pattern_but_not_have_both(corpus: Pa
         ("path,label\nkick/0.wav,kick\nkick/1.wav,\n", "line 3: no label"),
         ("path,label\nkick/0.wav,kick\n,kick\n", "line 3: no path"),
         ("path,label\nkick/0.wav\n", "line 2: no label"),
-        ("path,label,split\nkick/0.wav,kick,training\n", "line 2: split must be"),
-        ("path,label,fold\nkick/0.wav,kick,1.5\n", "line 2: fold must be"),
-        ("path,label,fold\nkick/0.wav,kick,one\n", "line 2: fold must be"),
-        ("path,label,fold\nkick/0.wav,kick,-3\n", "line 2: fold must be"),
+        ("path,label,split\nkick/0.wav,kick,training\n", "line 2: bad split; write"),
+        ("path,label,fold\nkick/0.wav,kick,1.5\n", "line 2: bad fold; write"),
+        ("path,label,fold\nkick/0.wav,kick,one\n", "line 2: bad fold; write"),
+        ("path,label,fold\nkick/0.wav,kick,-3\n", "line 2: bad fold; write"),
+        ("path,label,fold\nkick/0.wav,kick,1e30\n", "line 2: bad fold; write"),
+        ("\npath,label\n\nkick/0.wav,kick\n\n,,\nkick/1.wav,\n", "line 7: no label"),
+        ('path,label\n"kick/\n0.wav",kick\nkick/1.wav,\n', "line 4: no label"),
+        ("path,label\nkick/\0.wav,kick\n", "line 2: path holds a NUL character; remove"),
+        ("path,label\nkick/a, b.wav,kick\n", "line 2: more values than columns; put"),
+        ("path,label,label\nkick/0.wav,kick,a\n", "column 'label' stands there twice; remove"),
         ("path,label\nkick/0.wav,kick\nkick/1.wav,kick\nkick/0.wav,snare\n", "line 4: .*earlier line"),
         ("path,label\nkick/0.wav,kick\nkick/1.wav,Kick\n", "differ in case"),
         ("path,label\nkick/8.wav,kick\nkick/9.wav,kick\n", "none of 2 recordings"),
-        ('path,label\n"kick/0.wav,kick\n', "is not a CSV"),
+        ('path,label\n"kick/0.wav,kick\n', "line 2: is not CSV .*; close"),
     ],
 )
 def test_a_bad_manifest_is_an_error_that_names_the_line(corpus: Path, text: str, problem: str) -> None:

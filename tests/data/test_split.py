@@ -244,7 +244,7 @@ TEN = np.repeat([0, 1], 10)
 @pytest.mark.parametrize(
     ("targets", "changes", "problem"),
     [
-        ([0, 0, 0], {}, r"data: holds one label only \(c0\)"),
+        ([0, 0, 0], {}, r"data: holds one label only \(c0\); add"),
         ([0] * 9 + [1] * 2, {}, "label 'c1': has 2 recordings, but each of 3 parts needs one; .*val_fraction=0"),
         ([0] * 9 + [1], {"val_fraction": 0}, "has 1 recording, .* remove the label$"),
         (TEN, {"test_fraction": 0.6, "val_fraction": 0.4}, r"split\.test_fraction"),
@@ -259,19 +259,23 @@ TEN = np.repeat([0, 1], 10)
         (TEN, {"name": "given", "official_split": ["train"] * 20}, "official test part"),
         (TEN, {"name": "given", "official_split": ["train", "test"] * 9 + ["", ""]}, "2 recordings have no split"),
         (TEN, {"name": "given", "official_fold": [1, 2, 3, 4, -1] * 4}, "4 recordings have no fold"),
-        (TEN, {"name": "given", "official_fold": [1, 2] * 10}, r"split\.fold: is 0, but the official folds are 1, 2"),
+        (
+            TEN,
+            {"name": "given", "official_fold": [1, 2] * 10},
+            r"split\.fold: is 0, but the official folds are 1, 2; choose",
+        ),
         (TEN, {"name": "given", "official_fold": [1, 2] * 10, "fold": 1}, "two folds"),
         (
             TEN,
             {"name": "given", "official_split": ["train"] * 10 + ["test"] * 10},
-            "label 'c1': is not in the official",
+            "label 'c1': is not in the official training part; put",
         ),
         (
             TEN,
             {"name": "given", "official_split": ["train", *["test"] * 9] * 2, "val_fraction": 0.5},
             r"split\.val_fraction: is more",
         ),
-        (TEN, {"name": "random"}, "there is none called 'random'"),
+        (TEN, {"name": "random"}, "there is none called 'random'; choose"),
     ],
 )
 def test_a_split_that_cannot_be_names_what_stands_in_the_way(targets: Any, changes: Any, problem: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audioid.config import compose
 from audioid.data import synthetic
 from audioid.errors import AudioidError
 
@@ -59,6 +60,15 @@ def test_every_instrument_sounds_within_range_in_any_kit(label: str) -> None:
         assert np.isfinite(signal).all()
         assert 0.04 < np.abs(signal).max() <= 1
         assert abs(signal.mean()) < 0.01
+
+
+def test_the_shortest_corpus_allowed_still_sounds(tmp_path: Path) -> None:
+    synthetic.write_corpus(tmp_path / "corpus", seed=0, per_class=4, kits=4, sample_rate=8000, seconds=0.05)
+    for path in tmp_path.rglob("*.wav"):
+        assert np.abs(soundfile.read(path)[0]).max() > 0.01
+    for seconds in (0.001, 0.00001):
+        with pytest.raises(AudioidError, match=r"data\.seconds: .* must be at least 0\.05"):
+            compose([f"data.seconds={seconds}"])
 
 
 def test_kits_differ_more_than_takes_of_one_kit() -> None:
