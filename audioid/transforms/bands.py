@@ -32,7 +32,7 @@ GREGORY = (-252769 / 3628800, 68119 / 3628800, -1469 / 403200, 2497 / 7257600)
 TIER = 2.7
 # The longest inverse FFT, where the wavelets allow it, and the values of those that are done at once.
 LONGEST = 2048
-CHUNK = 2**18
+CHUNK = 2**19
 # Samples of all blocks that are transformed at once, which bounds the memory that long clips take.
 BLOCKS = 2**19
 # Samples at least over which a block's ends are faded out: a cut is a click, which bands near half the sample rate hear
@@ -103,8 +103,7 @@ class Tier(torch.nn.Module):
     """Bands, lowest first, whose wavelets are of similar length and that share their blocks."""
 
     taper: Tensor
-    head: Tensor
-    tail: Tensor
+    edge: Tensor
 
     def __init__(
         self,
@@ -126,11 +125,10 @@ class Tier(torch.nn.Module):
         halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies[0])), n_samples)
         self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if signed else 0)
         self.register_buffer("taper", self._taper(halo).float(), persistent=False)
-        # What a sample's power, or that of its real and imaginary part, weighs where a piece begins and ends.
-        head = torch.tensor([0.5, *GREGORY]).repeat_interleave(2 if wavelet.is_complex else 1)
-        tail = -torch.tensor(GREGORY[::-1]).repeat_interleave(2 if wavelet.is_complex else 1)
-        self.register_buffer("head", head, persistent=False)
-        self.register_buffer("tail", tail, persistent=False)
+        # What the power of the samples about the edge of a piece, or of their real and imaginary parts, weighs.
+        edge = torch.tensor([*(-value for value in reversed(GREGORY)), 0.5, *GREGORY])
+        self.parts = 2 if wavelet.is_complex else 1
+        self.register_buffer("edge", edge.repeat_interleave(self.parts), persistent=False)
         self.groups: list[Group] = []
         for number, m in enumerate(dict.fromkeys(per_piece)):
             centers = frequencies[[value == m for value in per_piece]]
@@ -206,19 +204,18 @@ class Tier(torch.nn.Module):
             folded.addcmul_(part, values)
         samples = torch.fft.ifft(torch.view_as_complex(folded.unflatten(-1, (-1, 2))), norm="forward")
         if self.wavelet.is_complex and not self.signed:
-            values = torch.view_as_real(samples)
+            values = torch.view_as_real(samples).flatten(2)
         else:
-            values = (samples * self.wavelet.phase.conjugate()).real[..., None]
-        pieces = values.unflatten(2, (self.grid.pieces, -1)).flatten(3)  # (units, bands, pieces, values of a piece)
-        begin, end = self.grid.left, self.grid.left + self.grid.shown
+            values = (samples * self.wavelet.phase.conjugate()).real
+        width = values.shape[2] // self.grid.pieces  # values of a piece
+        begin, end = self.grid.left * width, (self.grid.left + self.grid.shown) * width
         if self.signed:
-            return pieces[:, :, begin:end, 0]
+            return values[..., begin:end:width]
         # The sum from the piece's first sample on, and at either end the trapezoidal rule's half and Gregory's weights.
-        total = torch.linalg.vector_norm(pieces[:, :, begin:end], dim=-1).square()
-        heads = pieces[:, :, begin : end + 1, : len(self.head)].square() @ self.head
-        tails = pieces[:, :, begin - 1 : end, -len(self.tail) :].square() @ self.tail
-        per_piece = pieces.shape[-1] // values.shape[-1]
-        return ((total + (heads + tails).diff()) / per_piece).clamp(min=0)
+        total = torch.linalg.vector_norm(values[..., begin:end].unflatten(2, (-1, width)), dim=-1).square()
+        reach = len(GREGORY) * self.parts
+        edges = values[..., begin - reach : end + len(self.edge) - reach].unfold(2, len(self.edge), width)
+        return ((total + (edges.square() @ self.edge).diff()) * (self.parts / width)).clamp(min=0)
 
 
 def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
