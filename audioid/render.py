@@ -1,5 +1,8 @@
 """Images of a corpus as grey PNG files."""
 
+import re
+import unicodedata
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +15,7 @@ from audioid.data.store import Rows
 from audioid.files import replacing
 
 AT_ONCE = 256  # images in memory
+MAX_NAME = 200  # bytes of a name; file systems take 255, and `replacing` adds a few
 
 
 def render(index: Index, images: Rows, folder: Path, *, signed: bool) -> None:
@@ -29,15 +33,26 @@ def render(index: Index, images: Rows, folder: Path, *, signed: bool) -> None:
 
 
 def png_names(index: Index) -> list[PurePosixPath]:
-    """`LABEL/NAME.png` for each recording; those of the same label and name are told apart by a number."""
-    seen: dict[str, int] = {}
-    names = []
-    for path, label in zip(index.table["path"], index.table["label"], strict=True):
-        stem = PurePosixPath(path).stem
-        key = f"{label}/{stem}".casefold()
-        seen[key] = seen.get(key, 0) + 1
-        names.append(PurePosixPath(label, f"{stem}.png" if seen[key] == 1 else f"{stem}-{seen[key]}.png"))
-    return names
+    """`LABEL/NAME.png` for each recording, a folder for each label, none of which leads elsewhere."""
+    taken: Counter[str] = Counter()
+    folders = {label: _free_name(label, taken) for label in index.classes}
+    taken_in = {label: Counter[str]() for label in index.classes}
+    return [
+        PurePosixPath(folders[label], f"{_free_name(PurePosixPath(path).stem, taken_in[label])}.png")
+        for path, label in zip(index.table["path"], index.table["label"], strict=True)
+    ]
+
+
+def _free_name(wanted: str, taken: Counter[str]) -> str:
+    """`wanted` as a name that any file system takes, with a number where that is in `taken`, to which it is added."""
+    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", wanted)).strip(" .")
+    name = name.encode(errors="ignore")[:MAX_NAME].decode(errors="ignore") or "_"
+    free = name
+    while taken[free.casefold()]:
+        taken[name.casefold()] += 1
+        free = f"{name}-{taken[name.casefold()]}"
+    taken[free.casefold()] += 1
+    return free
 
 
 def write_png(path: Path, image: NDArray[np.float32], *, signed: bool) -> None:

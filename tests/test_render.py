@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from PIL import Image
 
-from audioid.render import write_png
+from audioid.data.index import Index
+from audioid.render import png_names, write_png
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "render.py"
 
@@ -26,6 +28,34 @@ def test_the_lowest_frequency_is_at_the_bottom(tmp_path: Path) -> None:
 def test_zero_is_grey_in_a_signed_image(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.array([[-1.0, 0.0, 1.0]], dtype=np.float32), signed=True)
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 128, 255]]
+
+
+def test_no_name_leads_elsewhere_or_meets_another() -> None:
+    labels = [
+        "..",
+        ".",
+        "../../up",
+        "/etc",
+        "a/b",
+        "a_b",
+        "A_B",
+        "x" * 300,
+        "x" * 299 + "y",
+        "\u00e9" * 200,
+        "con:",
+        "\0",
+    ]
+    rows = [(f"{label}/kick.wav", label) for label in labels] + [("b/kick.wav", "a/b"), ("b/kick-2.wav", "a/b")]
+    rows.append((f"b/{'n' * 250}.wav", "a/b"))
+    index = Index(Path(), pd.DataFrame(rows, columns=["path", "label"]))
+    names = png_names(index)
+    assert len({str(name).casefold() for name in names}) == len(rows)
+    folders = {name.parts[0].casefold() for name in names}
+    assert len(folders) == len(labels)
+    assert not folders & {".", "..", "/", ""}
+    for name in names:
+        assert len(name.parts) == 2
+        assert all(len(part.encode()) < 220 for part in name.parts)
 
 
 def rendered(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -56,5 +86,6 @@ def test_bad_input_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert rendered(monkeypatch, "data=folder", "data.root=nowhere") == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    for arguments in (["data=folder", "data.root=nowhere"], ["data=synthetic", "--out", ""]):
+        assert rendered(monkeypatch, *arguments) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
