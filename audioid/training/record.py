@@ -21,12 +21,19 @@ LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", 
 
 
 def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
-    """`predictions.csv`: `path,label,predicted,group` and a column of probabilities per class, a row per test file."""
+    """`predictions.csv`: `path,label,predicted,group` and a column of probabilities per class, a row per test file.
+
+    Such a column is named after its class; that of a class called `label` is `label_probability`.
+    """
     table = index.table.iloc[rows][["path", "label", "group"]].reset_index(drop=True)
     table.insert(2, "predicted", [index.classes[number] for number in probabilities.argmax(1)])
-    # By position, since a class may be called "path" or "label".
-    columns = pd.DataFrame(probabilities, columns=index.classes)
-    table = pd.concat([table, columns], axis=1)
+    headers = []
+    for name in index.classes:
+        header = name
+        while header in table or (header != name and header in index.classes):
+            header += "_probability"
+        headers.append(header)
+    table = pd.concat([table, pd.DataFrame(probabilities, columns=headers)], axis=1)
     with replacing(path) as part:
         table.to_csv(part, index=False, float_format="%.6f")
 
@@ -38,9 +45,9 @@ def write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Plain values as JSON, with a line each."""
+    """Plain values as JSON, with a line each. Raises ValueError for a number that is not finite: JSON has none."""
     with replacing(path) as part:
-        part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
