@@ -8,13 +8,22 @@ from pathlib import Path
 from audioid.errors import AudioidError
 
 
+def path_argument(text: str) -> Path:
+    """A path of the command line; raises AudioidError for an empty one, which `Path` takes for the folder of work."""
+    if not text:
+        raise AudioidError("'': is no path; name a file or a folder")
+    return Path(text)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
 
     Raises:
-        AudioidError: the folder cannot be made or written.
+        AudioidError: `path` is a folder, or the one that holds it cannot be made or written.
     """
+    if path.is_dir():
+        raise AudioidError(f"{path}: is a folder; name a file")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,16 +8,17 @@ from audioid.audit.report import audit, text, write
 from audioid.config import compose
 from audioid.data.corpus import read_corpus
 from audioid.errors import AudioidError
+from audioid.files import path_argument
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
-    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("outputs/audit"))
-    arguments = parser.parse_args()
+    parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
     try:
+        arguments = parser.parse_args()
         settings = compose(arguments.overrides)
-        index = read_corpus(settings.data, Path(settings.store.root))
+        index = read_corpus(settings.data, Path(settings.store.root).expanduser())
         found = audit(index)
         print(text(found))
         write(found, index, arguments.out)

@@ -4,27 +4,34 @@ import argparse
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from audioid.errors import AudioidError
-from audioid.files import replacing
+from audioid.files import path_argument, replacing
 
 if TYPE_CHECKING:
     from audioid.identify import Answer
 
 
+def on_a_line(text: object) -> str:
+    """`text` with what would break the line, or steer the terminal, written as an escape such as `\\n`."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: found[0].encode("unicode_escape").decode(), str(text)
+    )
+
+
 def write_table(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
     """A line per recording: the names in columns, its path last, since only that has no set width."""
-    width = max(len(label) for label in labels)
+    width = max(len(on_a_line(label)) for label in labels)
     for answer in answers:
-        cells = [f"{label:{width}} {100 * probability:5.1f} %" for label, probability in answer.names]
+        cells = [f"{on_a_line(label):{width}} {100 * probability:5.1f} %" for label, probability in answer.names]
         unread = f"{'(not read)':{top * (width + 10) - 2}}"
-        print("  ".join(cells) if cells else unread, answer.path, sep="  ", file=out)
+        print("  ".join(cells) if cells else unread, on_a_line(answer.path), sep="  ", file=out)
 
 
 def write_csv(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
@@ -68,23 +75,23 @@ class Told:
             if answer.error is None:
                 self.read += 1
             else:
-                print(f"{answer.path}: {answer.error}", file=sys.stderr)
+                print(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
             yield answer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the model folder of a run, RUN/model")
+    parser.add_argument("model", type=path_argument, metavar="MODEL", help="the model folder of a run, RUN/model")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
     parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; the screen if not given")
-    arguments = parser.parse_args()
-    if arguments.top < 1:
-        parser.error("--top: must be at least 1")
+    parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     try:
+        arguments = parser.parse_args()
+        if arguments.top < 1:
+            parser.error("--top: must be at least 1")
         from audioid import model_folder
         from audioid.identify import find_recordings, identify
 

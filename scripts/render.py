@@ -10,6 +10,7 @@ from pathlib import Path
 
 from audioid.config import compose
 from audioid.errors import AudioidError
+from audioid.files import path_argument
 
 
 def main() -> int:
@@ -17,11 +18,11 @@ def main() -> int:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="as for train.py; transform=NAME for that alone"
     )
-    parser.add_argument("--out", type=Path, default=Path("outputs/images"), metavar="DIR")
-    arguments = parser.parse_intermixed_args()
-    chosen = [text for text in arguments.overrides if text.startswith("transform=")]
-    others = [text for text in arguments.overrides if text not in chosen]
+    parser.add_argument("--out", type=path_argument, default=Path("outputs/images"), metavar="DIR")
     try:
+        arguments = parser.parse_intermixed_args()
+        chosen = [text for text in arguments.overrides if text.startswith("transform=")]
+        others = [text for text in arguments.overrides if text not in chosen]
         transforms = chosen or ["transform=fft", "transform=cwt"]
         for transform in transforms:
             settings = compose([transform, *others])

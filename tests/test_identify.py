@@ -28,7 +28,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "audio": {
         "sample_rate": RATE, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
     },
-    "image": {"size": 32, "f_min": 50.0, "f_max": 3500.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0},
+    "image": {
+        "size": 32, "f_min": 50.0, "f_max": 3500.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0,
+        "standardize": "global",
+    },
     "transform": {"name": "fft", "n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None},
     "model": {"name": "cnn", "width": 4, "depth": 2, "dropout": 0.0},
 }  # fmt: skip
@@ -221,6 +224,16 @@ def test_wrong_arguments_are_told_in_a_line(run: Run, trained: Path, recordings:
     blocked = run(trained, recordings / "low", "--out", recordings / "notes.txt" / "a.csv")
     assert blocked.returncode == 1
     assert blocked.stderr.endswith("choose a folder that can be written\n")
+    assert run(trained, recordings, "--out", "").stderr == "error: '': is no path; name a file or a folder\n"
+    assert run(trained, recordings, "--out", recordings).stderr == f"error: {recordings}: is a folder; name a file\n"
+
+
+def test_a_strange_name_stays_on_its_line(run: Run, trained: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a\nb\x1b[2J.wav", tone("low", np.random.default_rng(0)), RATE)
+    (tmp_path / "c\rd.wav").write_text("no sound")
+    done = run(trained, tmp_path)
+    assert [line.rpartition("/")[2] for line in done.stdout.splitlines()] == ["a\\nb\\x1b[2J.wav", "c\\rd.wav"]
+    assert done.stderr.startswith(f"{tmp_path}/c\\rd.wav: ")
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(trained: Path, recordings: Path) -> None:

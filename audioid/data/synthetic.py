@@ -270,7 +270,7 @@ def write_corpus(root: Path, *, seed: int, per_class: int, kits: int, sample_rat
     The kits take turns, so each has its share of every label. `root` appears when it is whole.
     Raises AudioidError where `root` is there already or cannot be written.
     """
-    part = root.with_name(f".{root.name}.{os.getpid()}")
+    part = root.parent / f".{root.name}.{os.getpid()}"  # `root` may be "." or "/"
     try:
         if root.exists():
             raise FileExistsError(None, "is there already")
