@@ -3,25 +3,27 @@
 Loading needs neither the recordings nor the configuration, and nothing in the folder can run code.
 """
 
-import inspect
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as read_weights
+from safetensors.torch import save as weights_as_bytes
 from torch import nn
 
 from audioid import models, transforms
-from audioid.data.audio import load as load_audio
 from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.schema import check, check_group
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ def save(
     Raises:
         AudioidError: the folder cannot be written.
     """
-    weights = {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
+    weights = weights_as_bytes(
+        {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
+    )
     with replacing(folder / WEIGHTS) as part:
-        save_file(weights, part)
+        part.write_bytes(weights)
     description = {
         "format": FORMAT,
         "labels": list(labels),
@@ -59,6 +63,7 @@ def save(
         "image": dict(image),
         "transform": dict(transform),
         "model": dict(model),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -74,7 +79,6 @@ def load(folder: Path) -> TrainedModel:
     description = _read_description(file)
     labels, audio, image = description["labels"], description["audio"], description["image"]
     try:
-        inspect.signature(load_audio).bind(file, **audio)
         transform = transforms.build(
             description["transform"],
             image,
@@ -83,12 +87,12 @@ def load(folder: Path) -> TrainedModel:
         )
         with torch.device("meta"):  # shapes alone, until the weights are known to fit
             network = models.build(description["model"], n_classes=len(labels), image_size=image["size"])
-    except KeyError as error:
-        raise AudioidError(f"{file}: lacks the setting {error}; copy the model folder again") from error
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        reason = str(error).splitlines()[0]
-        raise AudioidError(f"{file}: holds a setting that cannot be used ({reason}); copy it again") from error
-    network.load_state_dict(_read_weights(folder / WEIGHTS, network), assign=True)
+    except (AudioidError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise AudioidError(
+            f"{file}: holds settings that cannot be used ({reason}); copy the model folder again"
+        ) from error
+    network.load_state_dict(_read_weights(folder / WEIGHTS, network, description["weights_sha256"]), assign=True)
     return TrainedModel(labels, audio, transform.eval(), network.eval().requires_grad_(False))
 
 
@@ -97,26 +101,43 @@ def _read_description(file: Path) -> dict[str, Any]:
         description = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; name the model folder of a finished run, RUN/model") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AudioidError(f"{file}: is no JSON ({error}); copy the model folder again") from error
     found = description.get("format") if isinstance(description, dict) else None
-    if found != FORMAT:
+    if isinstance(found, int) and found != FORMAT:
         raise AudioidError(f"{file}: is of format {found}, and this program reads {FORMAT}; use the one that wrote it")
+    problem = "format: is not a whole number" if type(found) is not int else _problem(description)
+    if problem:
+        raise AudioidError(f"{file}: {problem}; copy the model folder again")
+    return cast(dict[str, Any], description)
+
+
+def _problem(description: dict[str, Any]) -> str | None:
+    """What is wrong with the description, if anything."""
     labels = description.get("labels")
     if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-        raise AudioidError(f"{file}: holds no list of labels; copy the model folder again")
-    for section in ("audio", "image", "transform", "model"):
-        if not isinstance(description.get(section), dict):
-            raise AudioidError(f"{file}: lacks the section {section}; copy the model folder again")
-    return description
+        return "labels: is no list of names"
+    if len(set(labels)) < len(labels):
+        return "labels: holds a name twice"
+    if any(label != label.encode(errors="ignore").decode() for label in labels):
+        return "labels: holds a name that is no Unicode text"
+    problems = [check_group(section, description.get(section)) for section in SECTIONS]
+    problems.append(check(str, description.get("weights_sha256"), "weights_sha256"))
+    return next(filter(None, problems), None)
 
 
-def _read_weights(file: Path, network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights, which fit `network` in names, shapes and types."""
+def _read_weights(file: Path, network: nn.Module, sha256: str) -> dict[str, torch.Tensor]:
+    """The weights, which have this checksum and fit `network` in names, shapes and types."""
     try:
-        weights = load_file(file)
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise AudioidError(
+                f"{file}: is damaged, or of another model than {DESCRIPTION} beside it (its checksum is not the one "
+                "given there); copy the model folder again"
+            )
+        weights: dict[str, torch.Tensor] = read_weights(content)
     except OSError as error:
-        raise AudioidError(f"{file}: {error.strerror or error}; copy the model folder again") from error
+        raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
     except SafetensorError as error:
         raise AudioidError(f"{file}: is damaged ({error}); copy the model folder again") from error
     wanted = network.state_dict()

@@ -1,8 +1,12 @@
 """What each key of the configuration may hold. The values themselves live in `conf/*.yaml` alone."""
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from reprlib import repr as brief
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Image:
 class Data:
     name: str
     on_unreadable: Literal["skip", "fail"]
-    batch_size: Annotated[int, Range(low=1)]
+    batch_size: Annotated[int, Range(low=1, high=65536)]
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ class Transform:
 
 @dataclass(frozen=True)
 class Fft(Transform):
-    n_fft: int | str
-    win_length: int | str
+    n_fft: Annotated[int | str, Range(low=16, high=2**17)]
+    win_length: Annotated[int | str, Range(low=4, high=2**17)]
     window: Literal["hann", "hamming", "blackman"]
     n_mels: Annotated[int | None, Range(low=2, high=4096)]
 
@@ -135,7 +139,7 @@ class Augment:
 @dataclass(frozen=True)
 class Model:
     name: str
-    width: Annotated[int, Range(low=1)]
+    width: Annotated[int, Range(low=1, high=65536)]
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,8 @@ class Cnn(Model):
 @dataclass(frozen=True)
 class Optimizer:
     name: str
-    lr: Annotated[float, Range(above=0)]
-    weight_decay: Annotated[float, Range(low=0)]
+    lr: Annotated[float, Range(above=0, high=100)]
+    weight_decay: Annotated[float, Range(low=0, high=100)]
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class Plateau(Scheduler):
 
 @dataclass(frozen=True)
 class Trainer:
-    max_epochs: Annotated[int, Range(low=1)]
+    max_epochs: Annotated[int, Range(low=1, high=10**6)]
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Annotated[int, Range(low=1)]
     strategy: Literal["auto", "ddp"]
@@ -185,7 +189,7 @@ class Trainer:
 @dataclass(frozen=True)
 class Store:
     root: str
-    max_gib: Annotated[float, Range(above=0)]
+    max_gib: Annotated[float, Range(above=0, high=1e6)]
     shards: Annotated[int, Range(low=1, high=256)]  # each keeps a file open
 
 
@@ -218,3 +222,59 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "optimizer": {"sgd": Sgd, "adamw": Optimizer},
     "scheduler": {"constant": Scheduler, "cosine": Cosine, "plateau": Plateau},
 }
+
+
+def check(kind: Any, value: Any, key: str) -> str | None:
+    """What is wrong with a value for a field annotated `kind`, as `KEY: PROBLEM`; None where nothing is."""
+    kind, limits = get_args(kind) if get_origin(kind) is Annotated else (kind, Range())
+    if get_origin(kind) is Literal:
+        return _check_choice(get_args(kind), value, key)
+    if not _is_of(kind, value):
+        return f"{key}: {brief(value)} is not of type {kind.__name__ if isinstance(kind, type) else kind}"
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and not abs(number) <= sys.float_info.max:
+            return f"{key}: {brief(number)} is not finite"
+        if isinstance(number, int | float) and not limits.holds(number):
+            return f"{key}: {brief(number)} is out of range; it must be {limits}"
+    return None
+
+
+def check_all(schema: type, values: Any, key: str) -> str | None:
+    """As `check`, for the fields of the dataclass `schema`, which are to be the keys of `values`."""
+    if not isinstance(values, dict):
+        return f"{key}: {brief(values)} is no table of keys and values"
+    kinds = {item.name: item.type for item in fields(schema)}
+    for name in [*values, *kinds]:
+        if name not in kinds:
+            return f"{key}: there is no key {brief(name)}"
+        if name not in values:
+            return f"{key}.{name}: is missing"
+        problem = check(kinds[name], values[name], f"{key}.{name}")
+        if problem:
+            return problem
+    return None
+
+
+def check_group(group: str, values: Any) -> str | None:
+    """As `check_all`, for a group of `Settings`, whose `name` says which of its options it is."""
+    if group not in OPTIONS:
+        return check_all(Settings.__annotations__[group], values, group)
+    name = values.get("name") if isinstance(values, dict) else None
+    problem = _check_choice(OPTIONS[group], name, f"{group}.name")
+    return problem or check_all(OPTIONS[group][str(name)], values, group)
+
+
+def _check_choice(choices: Iterable[str], value: Any, key: str) -> str | None:
+    choices = list(choices)
+    return None if value in choices else f"{key}: there is no {brief(value)}; choose one of {', '.join(choices)}"
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether a plain value is of the type; a whole number will do for a real one, but True and False are none."""
+    if isinstance(kind, UnionType):
+        return any(_is_of(each, value) for each in get_args(kind))
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_of(get_args(kind)[0], each) for each in value)
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, kind)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from audioid.errors import AudioidError
 AUDIO = {
     "sample_rate": 8000, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
 }  # fmt: skip
-IMAGE = {"size": 32, "f_min": 50.0, "f_max": 3500.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0}
+IMAGE = {
+    "size": 32,
+    "f_min": 50.0,
+    "f_max": 3500.0,
+    "spacing": "log",
+    "scale": "decibel",
+    "decibel_range": 80.0,
+    "standardize": "global",
+}
 TRANSFORM = {
     "name": "cwt", "wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None
 }  # fmt: skip
@@ -73,18 +82,35 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"format": 2}, "is of format 2, and this program reads 1; use the one that wrote it"),
-        ({"labels": "kick"}, "holds no list of labels"),
-        ({"labels": []}, "holds no list of labels"),
-        ({"audio": None}, "lacks the section audio"),
-        ({"model": {"name": "cnn"}}, "lacks the setting 'width'"),
-        ({"audio": {**AUDIO, "speed": 2}}, "holds a setting that cannot be used .*speed"),
-        ({"audio": {**AUDIO, "seconds": "long"}}, "holds a setting that cannot be used"),
-        ({"image": {**IMAGE, "size": "big"}}, "holds a setting that cannot be used"),
-        ({"transform": {"name": "magic"}}, "there is no 'magic'"),
+        ({"format": "1"}, "format: is not a whole number"),
+        ({"format": True}, "format: is not a whole number"),
+        ({"labels": "kick"}, "labels: is no list of names"),
+        ({"labels": []}, "labels: is no list of names"),
+        ({"labels": ["kick", "kick"]}, "labels: holds a name twice"),
+        ({"labels": ["kick", "\ud800"]}, "labels: holds a name that is no Unicode text"),
+        ({"audio": None}, "audio: None is no table"),
+        ({"audio": {**AUDIO, "speed": 2}}, "audio: there is no key 'speed'"),
+        ({"audio": {**AUDIO, "seconds": "long"}}, "audio.seconds: 'long' is not of type float"),
+        ({"audio": {**AUDIO, "seconds": float("nan")}}, "audio.seconds: nan is not finite"),
+        ({"audio": {**AUDIO, "start": "zzz"}}, "audio.start: there is no 'zzz'; choose one of beginning, "),
+        ({"audio": {**AUDIO, "padding": 7}}, "audio.padding: there is no 7"),
+        ({"audio": {**AUDIO, "remove_dc": "no"}}, "audio.remove_dc: 'no' is not of type bool"),
+        ({"audio": {**AUDIO, "sample_rate": 22050.5}}, "audio.sample_rate: 22050.5 is not of type int"),
+        ({"image": {**IMAGE, "size": True}}, "image.size: True is not of type int"),
+        ({"image": {**IMAGE, "decibel_range": 0}}, "image.decibel_range: 0 is out of range; it must be "),
+        ({"image": {**IMAGE, "colour": 1}}, "image: there is no key 'colour'"),
+        ({"image": {**IMAGE, "f_max": 5000}}, r"model\.json: holds settings that cannot be used"),
+        ({"transform": {"name": "magic"}}, "transform.name: there is no 'magic'; choose one of fft, cwt"),
+        ({"transform": {**TRANSFORM, "wavelet": "magic"}}, r"model\.json: holds settings that cannot be used"),
+        ({"transform": {**TRANSFORM, "scales": [1, "2"]}}, "transform.scales: .* is not of type list"),
+        ({"model": {"name": "cnn"}}, "model.width: is missing"),
+        ({"model": {"name": {}}}, "model.name: there is no {}"),
+        ({"model": {**CNN, "width": 0}}, "model.width: 0 is out of range"),
+        ({"weights_sha256": None}, "weights_sha256: None is not of type str"),
         ({"labels": ["a", "b", "c"]}, r"weights\.safetensors: does not belong to model\.json beside it \(9\.bias"),
         (
-            {"model": {**CNN, "width": 10**6}},
-            r"is torch\.float32 \(4, 1, 5, 5\), not torch\.float32 \(1000000, 1, 5, 5\)",
+            {"model": {**CNN, "width": 65536}},
+            r"is torch\.float32 \(4, 1, 5, 5\), not torch\.float32 \(65536, 1, 5, 5\)",
         ),
         ({"model": {**CNN, "depth": 3}}, "absent"),
     ],
@@ -96,10 +122,10 @@ def test_a_wrong_description_is_one_clear_line(folder: Path, values: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["{", "\0", "[1]"])
+@pytest.mark.parametrize("content", ["{", "\0", "[1]", "[" * 10**5])
 def test_damaged_json_is_an_error(folder: Path, content: str) -> None:
     (folder / "model.json").write_text(content)
-    with pytest.raises(AudioidError, match=r"is no JSON|is of format None"):
+    with pytest.raises(AudioidError, match=r"is no JSON|format: is not a whole number"):
         model_folder.load(folder)
 
 
@@ -110,8 +136,21 @@ def test_damaged_weights_are_an_error(folder: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(AudioidError, match=r"weights\.safetensors: is damaged"):
             model_folder.load(folder)
-    weights = load_file(folder / "weights.safetensors") if file.write_bytes(whole) else {}
-    save_file({name: values.double() for name, values in weights.items()}, file)
+        change(folder, weights_sha256=hashlib.sha256(damaged).hexdigest())
+        with pytest.raises(AudioidError, match=r"weights\.safetensors: is damaged \("):
+            model_folder.load(folder)
+
+
+def test_other_weights_are_told_by_their_checksum(folder: Path) -> None:
+    file = folder / "weights.safetensors"
+    flipped = bytearray(file.read_bytes())
+    flipped[-1] ^= 1
+    file.write_bytes(flipped)
+    with pytest.raises(AudioidError, match=r"weights\.safetensors: is damaged, or of another model") as caught:
+        model_folder.load(folder)
+    assert "\n" not in str(caught.value)
+    save_file({name: values.double() for name, values in load_file(file).items()}, file)
+    change(folder, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(AudioidError, match=r"float64 .* not torch\.float32"):
         model_folder.load(folder)
 
