@@ -3,13 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
 from audioid.errors import AudioidError
+from audioid.schema import Range, check_all
 
 # What may differ between paired runs, or says where files lie rather than what was done with them.
 # The recordings themselves are known by `index_digest`.
@@ -17,22 +18,28 @@ NOT_SETTINGS = ("seed", "split.seed", "split.fold", "resume", "store.", "data.ro
 
 
 @dataclass(frozen=True)
-class Run:
-    """One finished run. Accuracies go from 0 to 1; `settings` are the choices that must agree in a comparison."""
+class Metrics:
+    """What a comparison takes from `metrics.json`."""
 
-    folder: Path
     transform: str
-    options: dict[str, str]  # of the transform
-    settings: dict[str, str]
     seed: int
     split_seed: int
     fold: int | None
-    train_accuracy: float
-    test_accuracy: float
-    n_test: int
-    seconds: float
+    train_accuracy: Annotated[float, Range(low=0, high=1)]
+    test_accuracy: Annotated[float, Range(low=0, high=1)]
+    n_test: Annotated[int, Range(low=1)]
+    seconds: Annotated[float, Range(low=0)]
     index_digest: str
     commit: str | None
+
+
+@dataclass(frozen=True)
+class Run(Metrics):
+    """One finished run; `settings` are the choices that must agree in a comparison."""
+
+    folder: Path
+    options: dict[str, str]  # of the transform
+    settings: dict[str, str]
 
     @property
     def pairing(self) -> tuple[int, int, int | None]:
@@ -60,8 +67,8 @@ def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     for folder in sorted({path.parent for name in ("metrics.json", ".hydra") for path in root.rglob(name)}):
         try:
             runs.append(_read(folder))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            left_out.append(LeftOut(folder, str(error).splitlines()[0]))
+        except Exception as error:  # whatever is wrong with one run, the others can be compared
+            left_out.append(LeftOut(folder, (str(error) or type(error).__name__).splitlines()[0]))
     if not runs:
         why = f" ({left_out[0].folder}: {left_out[0].reason})" if left_out else ""
         raise AudioidError(f"{root}: holds no finished run{why}; train first, or name another folder")
@@ -74,33 +81,32 @@ def _read(folder: Path) -> Run:
     file = folder / "metrics.json"
     if not file.is_file():
         raise ValueError("has no metrics.json: the run is not finished")
-    metrics = json.loads(file.read_text(encoding="utf-8"))
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or not isinstance(found.get("seconds"), dict):
+        raise ValueError("metrics.json: holds no figures of a run")
+    found |= {"seconds": found["seconds"].get("total"), "commit": found.get("commit")}
+    metrics = {item.name: found[item.name] for item in fields(Metrics) if item.name in found}
+    problem = check_all(Metrics, metrics, "metrics.json")
+    if problem:
+        raise ValueError(problem)
     config = folder / ".hydra" / "config.yaml"
-    chosen = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    chosen = yaml.load(config.read_text(encoding="utf-8"), PlainLoader) if config.is_file() else {}
     choices = dict(_flat(chosen))
-    try:
-        run = Run(
-            folder=folder,
-            transform=str(metrics["transform"]),
-            options={k.removeprefix("transform."): v for k, v in choices.items() if k.startswith("transform.")},
-            settings={k: v for k, v in choices.items() if not k.startswith(("transform.", *NOT_SETTINGS))},
-            seed=int(metrics["seed"]),
-            split_seed=int(metrics["split_seed"]),
-            fold=None if metrics["fold"] is None else int(metrics["fold"]),
-            train_accuracy=float(metrics["train_accuracy"]),
-            test_accuracy=float(metrics["test_accuracy"]),
-            n_test=int(metrics["n_test"]),
-            seconds=float(metrics["seconds"]["total"]),
-            index_digest=str(metrics["index_digest"]),
-            commit=metrics.get("commit"),
-        )
-    except KeyError as error:
-        raise ValueError(f"metrics.json lacks {error.args[0]}") from error
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"metrics.json holds a value of a wrong kind ({error})") from error
-    if not 0 <= run.test_accuracy <= 1:  # also true for NaN
-        raise ValueError(f"metrics.json gives a test accuracy of {run.test_accuracy}")
-    return run
+    return Run(
+        **metrics,
+        folder=folder,
+        options={k.removeprefix("transform."): v for k, v in choices.items() if k.startswith("transform.")},
+        settings={k: v for k, v in choices.items() if not k.startswith(("transform.", *NOT_SETTINGS))},
+    )
+
+
+class PlainLoader(yaml.SafeLoader):
+    """YAML without references, by which a small file can grow without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("config.yaml: refers to parts of itself")
+        return super().compose_node(parent, index)
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from audioid.comparison.statistics import MARGIN, Comparison, Summary, compariso
 from audioid.files import replacing
 
 HEADERS = ("transform", "runs", "test % mean", "std", "min", "max", "train %", "seconds")
+LONGEST_TEXT = 60  # characters in the picture
 LARGEST_PICTURE = 20_000  # rows of pixels; a sweep over hundreds of settings is drawn smaller
 
 
@@ -107,6 +108,10 @@ def _row(run: Run, comparison: Comparison, root: Path) -> dict[str, Any]:
     }
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def draw(found: Sequence[Comparison], path: Path) -> None:
     """A PNG with a row per comparison: the runs, paired by lines, and each difference with its interval."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -131,8 +136,10 @@ def _draw_runs(axes: Any, comparison: Comparison) -> None:
         axes.plot(*zip(*places, strict=True), "o-", color="0.6", linewidth=0.8, markersize=5)
     means = [100 * summary.mean for summary in comparison.summaries]
     axes.plot(range(len(names)), means, "_", color="C3", markersize=40, markeredgewidth=2, label="mean")
-    axes.set(ylabel="test accuracy in %", xlim=(-0.5, len(names) - 0.5), title=_title(comparison) or None)
-    axes.set_xticks(range(len(names)), names)
+    axes.set(ylabel="test accuracy in %", xlim=(-0.5, len(names) - 0.5))
+    # A dollar sign in a setting is no formula.
+    axes.set_title(_short(_title(comparison)), fontsize="medium", parse_math=False)
+    axes.set_xticks(range(len(names)), [_short(name) for name in names], parse_math=False)
     axes.legend(frameon=False, markerscale=0.4)
 
 
@@ -148,4 +155,4 @@ def _draw_differences(axes: Any, comparison: Comparison) -> None:
         xlabel=f"difference in points and its interval (grey: below {100 * MARGIN:g})",
         ylim=(max(len(shown), 1) - 0.5, -0.5),
     )
-    axes.set_yticks(range(len(shown)), [f"{each.first} - {each.second}" for each in shown])
+    axes.set_yticks(range(len(shown)), [_short(f"{each.first} - {each.second}") for each in shown], parse_math=False)

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ def test_a_record_without_configuration_is_enough(write_run: Any, tmp_path: Path
     [
         (None, "has no metrics.json: the run is not finished"),
         ("{", "Expecting property name"),
-        ("{}", "metrics.json lacks transform"),
-        ("[]", "metrics.json holds a value of a wrong kind"),
-        ('{"transform": "cwt", "seed": null}', "metrics.json holds a value of a wrong kind"),
+        ('{"seconds": {"total": 1}}', "metrics.json.transform: is missing"),
+        ("[]", "metrics.json: holds no figures of a run"),
+        ('{"seconds": {"total": "long"}}', "metrics.json.seconds: 'long' is not of type float"),
+        ("[" * 10**5, "maximum recursion depth exceeded"),
     ],
 )
 def test_a_broken_run_is_named_and_left_out(write_run: Any, tmp_path: Path, content: str | None, reason: str) -> None:
@@ -45,12 +47,46 @@ def test_a_broken_run_is_named_and_left_out(write_run: Any, tmp_path: Path, cont
     assert left_out.reason.startswith(reason)
 
 
-@pytest.mark.parametrize("accuracy", [None, float("nan"), 88.0])
-def test_an_impossible_accuracy_is_left_out(write_run: Any, tmp_path: Path, accuracy: float | None) -> None:
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        *({"test_accuracy": value} for value in (None, float("nan"), 88.0)),
+        *({"train_accuracy": value} for value in (float("nan"), 7)),
+        *({"seed": value} for value in (float("inf"), 10**400, 1.5, True)),
+        *({"seconds": {"total": value}} for value in (float("inf"), 10**400, -1)),
+        {"n_test": -5},
+        {"commit": {"a": 1}},
+        {"fold": "0"},
+    ],
+    ids=lambda metrics: str(metrics)[:40],
+)
+def test_an_impossible_figure_is_left_out_and_displaces_none(
+    write_run: Any, tmp_path: Path, metrics: dict[str, Any]
+) -> None:
+    good = write_run("cwt", 0, 0.5).rename(tmp_path / "runs" / "good")
+    bad = write_run("cwt", 0, 0.5)
+    record = json.loads((bad / "metrics.json").read_text()) | metrics
+    (bad / "metrics.json").write_text(json.dumps(record))
+    (run,), (left_out,) = find_runs(tmp_path)
+    assert run.folder == good
+    assert left_out.folder == bad
+    assert left_out.reason.startswith(f"metrics.json.{next(iter(metrics))}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: &a {b: *a}", "config.yaml: refers to parts of itself"),
+        ("[" * 10**4, "maximum recursion depth exceeded"),
+        ('a: !!int ""', "string index out of range"),
+    ],
+)
+def test_a_hostile_configuration_is_left_out(write_run: Any, tmp_path: Path, text: str, reason: str) -> None:
     write_run("cwt", 0, 0.5)
-    write_run("fft", 0, accuracy)
-    runs, left_out = find_runs(tmp_path)
-    assert len(runs) == len(left_out) == 1
+    (write_run("fft", 0, 0.5) / ".hydra" / "config.yaml").write_text(text)
+    (run,), (left_out,) = find_runs(tmp_path)
+    assert run.transform == "cwt"
+    assert left_out.reason.startswith(reason)
 
 
 def test_a_broken_configuration_is_left_out_and_runs_no_code(write_run: Any, tmp_path: Path) -> None:
@@ -85,6 +121,6 @@ def test_no_folder_and_no_runs_are_errors(write_run: Any, tmp_path: Path) -> Non
         find_runs(tmp_path / "nowhere")
     with pytest.raises(AudioidError, match="holds no finished run; train first"):
         find_runs(tmp_path)
-    (write_run("cwt", 0, 0.5) / "metrics.json").write_text("{}")
-    with pytest.raises(AudioidError, match=r"holds no finished run \(.*lacks transform\)"):
+    (write_run("cwt", 0, 0.5) / "metrics.json").write_text('{"seconds": {"total": 1}}')
+    with pytest.raises(AudioidError, match=r"holds no finished run \(.*transform: is missing\)"):
         find_runs(tmp_path)

@@ -2,6 +2,7 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,17 @@ def test_several_settings_have_a_table_and_a_picture_each(sweep: Path, write_run
         assert image.height == pytest.approx(2 * one, abs=2)
 
 
+def test_a_run_without_configuration_leaves_the_picture_readable(sweep: Path, write_run: Any) -> None:
+    """The title would name every setting, and a dollar sign is no formula."""
+    settings = {"model": {"name": "cnn", "width": 32, **{f"setting{number}": "$x_$" for number in range(99)}}}
+    (write_run("cwt", 7, 0.5, settings=settings).parent / "cwt width=32 split=0 seed=0/.hydra/config.yaml").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(sweep, sweep)
+    with Image.open(sweep / "comparison.png") as image:
+        assert image.width < 1200
+
+
 def test_a_place_that_cannot_be_written_is_one_line(sweep: Path) -> None:
     (sweep / "file").write_text("")
     with pytest.raises(AudioidError, match="choose a folder that can be written"):
@@ -89,6 +101,10 @@ def test_the_script_needs_neither_torch_nor_hydra(sweep: Path) -> None:
 
 
 def test_the_script_tells_an_error_in_one_line(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path}: holds no finished run; train first, or name another folder\n"
+    for arguments, message in (
+        ([tmp_path], f"{tmp_path}: holds no finished run; train first, or name another folder"),
+        ([tmp_path, "--out", ""], "'': is no path; name a file or a folder"),
+    ):
+        done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr == f"error: {message}\n"
