@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, make_dataclass
+from dataclasses import asdict, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -17,15 +17,17 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audioid.errors import AudioidError
+from audioid.files import replacing
 from audioid.schema import OPTIONS, Range, Settings
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
+FREE_ON_RESUME = ("trainer.", "store.")  # what a resumed run may change
 MAX_NAME = 120  # characters of a run's name, which is also its folder's
 
 
@@ -58,6 +60,8 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     resumed = [override for override in overrides if override.key_or_group == "resume" and override.value()]
     if resumed:
         others = [cast(str, override.input_line) for override in overrides if override not in resumed]
+        if known.multirun:
+            raise AudioidError("resume: goes on with what was started; leave out -m")
         more_flags, texts = _resumed(Path(str(resumed[0].value())).expanduser(), others)
         flags, overrides = [*flags, *more_flags], _parsed(texts)
     _check_names(overrides)
@@ -70,7 +74,45 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     for place, texts in enumerate(alternatives):
         for text in texts[1:]:
             _compose([*first[:place], text, *first[place + 1 :]], config_name)
-    return [*flags, *(cast(str, override.input_line) for override in overrides)]
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    return [*flags, *(_of_swept_option(override, swept) for override in overrides)]
+
+
+def claim_folder(folder: Path, settings: Settings, config: DictConfig, overrides: Sequence[str]) -> None:
+    """Makes a run's folder and writes down what was chosen, unless an earlier run there chose otherwise.
+
+    Raises:
+        AudioidError: the folder belongs to a run with other settings.
+    """
+    record = folder / ".hydra"
+    if (record / "config.yaml").exists():
+        earlier = _recorded(record / "config.yaml")
+        for key, value in _flat(asdict(settings)).items():
+            if key != "resume" and not key.startswith(FREE_ON_RESUME) and earlier.get(key, value) != value:
+                raise AudioidError(
+                    f"{key}: the run in {folder} has {earlier[key]}, not {value}; leave it so, or choose another folder"
+                )
+    record.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").unlink(missing_ok=True)
+    for name, values in (("config", config), ("overrides", OmegaConf.create(list(overrides)))):
+        with replacing(record / f"{name}.yaml") as part:
+            OmegaConf.save(values, part)
+
+
+def _recorded(file: Path) -> dict[str, Any]:
+    """The settings of an earlier run, flat."""
+    try:
+        return _flat(asdict(validate(cast(DictConfig, OmegaConf.load(file)))))
+    except Exception as error:
+        raise AudioidError(f"{file}: is damaged ({_first_line(error)}); choose another folder") from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"model": {"width": 32}}` as `{"model.width": 32}`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def validate(config: DictConfig) -> Settings:
@@ -145,7 +187,7 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
         holder = OmegaConf.structured(make_dataclass("Holder", [("value", kind)]))
         holder.value = value
         value = cast(dict[str, Any], OmegaConf.to_container(holder))["value"]
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, OverflowError) as error:
         name = kind.__name__ if isinstance(kind, type) else str(kind)
         raise AudioidError(f"{key}: {value!r} is not of type {name}; correct it") from error
     for number in value if isinstance(value, list) else [value]:
@@ -175,10 +217,14 @@ def _check_together(settings: Settings) -> None:
 
 
 def _parsed(texts: Sequence[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(list(texts))
-    except HydraException as error:
-        raise AudioidError(f"{_first_line(error)}; write key=value, and quote values with special signs") from error
+    parser = OverridesParser.create()
+    overrides = []
+    for text in texts:
+        try:
+            overrides.append(parser.parse_override(text))
+        except HydraException as error:
+            raise AudioidError(f"{text}: cannot be read; write key=value, with special signs in quotes") from error
+    return overrides
 
 
 def _alternatives(override: Override) -> list[str]:
@@ -186,6 +232,17 @@ def _alternatives(override: Override) -> list[str]:
     if override.value_type in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.CHOICE_SWEEP, ValueType.RANGE_SWEEP):
         return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     return [cast(str, override.input_line)]
+
+
+def _of_swept_option(override: Override, swept: set[str]) -> str:
+    """The override as it stands; a key of a group whose option is swept as a sweep of one value.
+
+    Hydra composes a sweep first without what is swept, and so would miss the key in the group's default option.
+    """
+    text = cast(str, override.input_line)
+    if override.key_or_group.partition(".")[0] not in swept or override.is_sweep_override():
+        return text
+    return f"{override.get_key_element()}=choice({override.get_value_element_as_str()})"
 
 
 def _check_names(overrides: Sequence[Override]) -> None:
@@ -202,7 +259,7 @@ def _check_names(overrides: Sequence[Override]) -> None:
         if key in groups and key not in keys:
             for text in _alternatives(override):
                 option = text.partition("=")[2]
-                if re.fullmatch(r"[\w.-]+", option) and option not in [*groups[key], "null"]:
+                if re.fullmatch(r"[\w.-]+", option) and option not in groups[key]:
                     raise AudioidError(f"{key}: there is no '{option}'; choose {_listed(groups[key])}")
 
 
@@ -220,7 +277,7 @@ def _compose(texts: Sequence[str], config_name: str) -> Settings:
     try:
         with initialize_config_dir(version_base=None, config_dir=str(CONF)):
             return validate(hydra_compose(config_name, list(texts)))
-    except HydraException as error:
+    except (HydraException, ValueError) as error:
         stranger = re.match(r"Could not override '([\w.]+)'", str(error))
         if stranger is None:
             raise AudioidError(f"configuration: {_first_line(error)}; correct it") from error
@@ -232,12 +289,16 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[st
     """Flags and overrides that go on with the run or the sweep in `folder`."""
     record, sweep = folder / ".hydra" / "overrides.yaml", folder / "multirun.yaml"
     path = _quoted(str(folder))
-    if record.is_file():
-        chosen, place, flags = OmegaConf.load(record), [f"resume={path}", f"hydra.run.dir={path}"], []
-    elif sweep.is_file():
-        chosen = OmegaConf.select(OmegaConf.load(sweep), "hydra.overrides.task")
-        place, flags = [f"hydra.sweep.dir={path}"], ["--multirun"]
-    else:
+    chosen: Any = None
+    try:
+        if record.is_file():
+            chosen, place, flags = OmegaConf.load(record), [f"resume={path}", f"hydra.run.dir={path}"], []
+        elif sweep.is_file():
+            chosen = OmegaConf.select(cast(DictConfig, OmegaConf.load(sweep)), "hydra.overrides.task")
+            place, flags = [f"hydra.sweep.dir={path}"], ["--multirun"]
+    except Exception as error:
+        raise AudioidError(f"resume: {folder} cannot be read ({_first_line(error)}); start anew") from error
+    if not isinstance(chosen, ListConfig):
         raise AudioidError(f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to")
     earlier = [str(text) for text in chosen if not str(text).startswith("resume=")]
     return flags, [*earlier, *overrides, *place]
@@ -246,6 +307,8 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[st
 def _quote(text: str) -> str:
     """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it."""
     key, equals, value = text.partition("=")
+    if key in PATH_KEYS and equals and not value:
+        raise AudioidError(f"{key}: is empty; give it a path, or leave it out")
     if key not in LITERAL_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":
         return text
     is_list = key in PATH_KEYS and "," in value and not Path(value).expanduser().exists()

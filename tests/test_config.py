@@ -65,6 +65,15 @@ def test_settings_are_plain_values_of_the_declared_types() -> None:
         (["seed=0,1"], ["seed", "-m"]),
         (["seed=[0"], ["quote"]),
         (["~augment"], ["augment"]),
+        (["experiment=null"], ["experiment", "null"]),
+        (["model=null"], ["model", "null", "cnn"]),
+        (["data.root="], ["data.root", "empty"]),
+        (["resume="], ["resume", "empty"]),
+        (["audio.seconds=" + "9" * 400], ["audio.seconds"]),
+        (["transform.n_fft=1000000000"], ["transform.n_fft", "at most"]),
+        (["resume=" + "x" * 400], ["resume"]),
+        (["transform.wavelet=ü("], ["transform.wavelet=ü(", "quotes"]),
+        (["-m", "resume=nowhere", "seed=0,1"], ["resume", "-m"]),
         (["--frobnicate"], ["--frobnicate", "--help"]),
         (["resume=nowhere"], ["resume", "nowhere"]),
         (["+new.key=1"], ["new.key"]),
@@ -112,6 +121,19 @@ def test_resume_repeats_what_the_run_was_started_with(tmp_path: Path) -> None:
     assert checked[:3] == ["transform=cwt", "seed=3", "trainer.max_epochs=5"]
     assert compose([text for text in checked if not text.startswith("hydra.")]).resume == run
     assert f"hydra.run.dir='{run}'" in checked
+
+
+@pytest.mark.parametrize("content", ["{", "just text", "a: b", ""])
+def test_a_damaged_record_is_not_resumed(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(content)
+    with pytest.raises(AudioidError, match="resume: "):
+        check_command_line([f"resume={tmp_path}"])
+
+
+def test_a_key_of_a_swept_option_is_swept_too() -> None:
+    checked = check_command_line(["-m", "transform=cwt,ssq", "transform.wavelet=cmor1.5-1.0", "seed=1"])
+    assert checked == ["-m", "transform=cwt,ssq", "transform.wavelet=choice(cmor1.5-1.0)", "seed=1"]
 
 
 def test_resume_of_a_sweep_repeats_the_sweep(tmp_path: Path) -> None:

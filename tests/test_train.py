@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import RATE, Command, write_tones
@@ -120,6 +121,76 @@ def test_a_run_that_reached_its_goal_is_not_repeated(
     assert (Path("run/metrics.json").stat().st_mtime_ns, Path("run/metrics.json").read_bytes()) == before
     assert command("resume=run", "trainer.max_epochs=4") == 0
     assert metrics(Path("run"))["epochs"] == 4
+
+
+@pytest.mark.parametrize("more", [["model.width=8"], ["transform=cwt"], ["split.seed=5"], ["seed=1"]])
+def test_a_run_s_folder_is_kept_from_other_settings(
+    more: list[str], tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=1")) == 0
+    before = {file: file.read_bytes() for file in Path("run").rglob("*") if file.is_file()}
+    for arguments in (["resume=run", "trainer.max_epochs=2", *more], on(tones, "hydra.run.dir=run", *more)):
+        assert command(*arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert more[0].partition("=")[0] in line
+    assert before == {file: file.read_bytes() for file in Path("run").rglob("*") if file.is_file()}
+
+
+def test_a_run_does_not_go_on_over_other_recordings(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=1")) == 0
+    (tones / "low" / "kit0_0.wav").unlink()
+    assert command("resume=run", "trainer.max_epochs=2") == 1
+    assert "recordings have changed" in capsys.readouterr().err
+
+
+def test_a_diverged_training_is_an_error_and_no_record(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "model=original", "optimizer=sgd", "optimizer.lr=100", "hydra.run.dir=run")) == 1
+    assert "diverged" in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("run/metrics.json").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"max_epochs": "x"}', "no json"])
+def test_a_damaged_record_is_written_anew(content: str, tones: Path, command: Command) -> None:
+    Path("run").mkdir()
+    Path("run/metrics.json").write_text(content)
+    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=1")) == 0
+    assert metrics(Path("run"))["epochs"] == 1
+
+
+def test_a_key_of_a_swept_option_reaches_its_runs(tones: Path, command: Command) -> None:
+    chosen = ["transform=cwt,ssq", "transform.wavelet=gmw20-3", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    assert command("-m", *on(tones, *chosen)) == 0
+    models = [json.loads(file.read_text()) for file in Path("sweep").glob("*/model/model.json")]
+    assert {(model["transform"]["name"], model["transform"]["wavelet"]) for model in models} == {
+        ("cwt", "gmw20-3"),
+        ("ssq", "gmw20-3"),
+    }
+
+
+def test_a_signed_picture_of_the_default_wavelet_trains(tones: Path, command: Command) -> None:
+    assert command(*on(tones, "transform=cwt", "image.scale=signed", "trainer.max_epochs=1")) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [
+        ("trainer.accelerator=gpu", "trainer.accelerator"),
+        ("trainer.devices=4096", "trainer.devices"),
+        ("transform.wavelet=mexh", "transform.wavelet"),
+    ],
+)
+def test_what_the_machine_or_the_choice_lacks_is_one_line(
+    more: str, part: str, tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if more == "trainer.accelerator=gpu" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert command(*on(tones), more) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {part}: ")
 
 
 def test_sigterm_ends_a_sweep_with_a_status_that_says_so(tones: Path, tmp_path: Path) -> None:

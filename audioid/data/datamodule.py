@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audioid.data.split import Split
+from audioid.errors import AudioidError
 
 Numbers = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor]
@@ -57,15 +58,31 @@ class AudioDataModule(LightningDataModule):
     """Batches `(rows, targets)` of the three parts of a split.
 
     `training_rows` are what the training part is read from: `rows` themselves, or waveforms whose sound is
-    augmented before they become images.
+    augmented before they become images. `digest` names the recordings.
     """
 
     def __init__(
-        self, rows: RowSource, training_rows: RowSource, targets: Numbers, split: Split, *, batch_size: int, seed: int
+        self,
+        rows: RowSource,
+        training_rows: RowSource,
+        targets: Numbers,
+        split: Split,
+        *,
+        digest: str,
+        batch_size: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.rows, self.training_rows, self.targets, self.split = rows, training_rows, targets, split
-        self.batch_size, self.seed = batch_size, seed
+        self.digest, self.batch_size, self.seed = digest, batch_size, seed
+
+    def state_dict(self) -> dict[str, str]:
+        """What a checkpoint keeps: which recordings these were."""
+        return {"digest": self.digest}
+
+    def load_state_dict(self, state_dict: dict[str, str]) -> None:
+        if state_dict["digest"] != self.digest:
+            raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
 
     def train_dataloader(self) -> DataLoader[Batch]:
         part = Part(self.training_rows, self.targets, self.split.train)

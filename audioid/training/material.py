@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from audioid.data.corpus import read_corpus, read_groups
@@ -77,15 +78,20 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
     return Material(index, parts, recordings.stored.only(recordings.usable), images)
 
 
-def decoded(settings: Settings, watch: Stopwatch) -> Recordings:
-    """The corpus as waveforms.
+def decoded(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -> Recordings:
+    """The corpus, or what the store keeps of it in one shard, as waveforms.
 
     Raises:
         AudioidError: as `read_corpus`; a recording is unreadable and `data.on_unreadable` is `fail`.
     """
     cache = Path(settings.store.root).expanduser()
-    with watch("index"):
+    cache.mkdir(parents=True, exist_ok=True)
+    # Of several processes one reads all headers, and the others find them in the cache.
+    with watch("index"), FileLock(cache / "index.lock"):
         index = read_corpus(settings.data, cache)
+        _check_room(settings, index)
+        if shard is not None:
+            index = prepare.only_shard(index, shard, settings.store.shards)
     with watch("decode"):
         stored = prepare.waveforms(index, _store(settings), audio=asdict(settings.audio), shards=settings.store.shards)
     checksums = index.table["checksum"]
@@ -116,6 +122,14 @@ def drawn(settings: Settings, recordings: Recordings, watch: Stopwatch, *, devic
             device=device,
         )
     return stored.only(recordings.usable)
+
+
+def _check_room(settings: Settings, index: Index) -> None:
+    """Raises AudioidError where the store cannot hold all waveforms and images, so that some would push others out."""
+    samples, pixels = settings.audio.sample_rate * settings.audio.seconds, settings.image.size**2
+    needed = index.table["checksum"].nunique() * 4 * (samples + pixels) / 2**30
+    if needed > settings.store.max_gib:
+        raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")
 
 
 def _store(settings: Settings) -> Store:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, AdamW, lr_scheduler
 
+from audioid.errors import AudioidError
+
 
 class Classifier(LightningModule):
     """Trains `network`, images `(batch, 1, size, size)` to logits `(batch, classes)`, by cross-entropy.
@@ -54,6 +56,10 @@ class Classifier(LightningModule):
         epoch = float(self.current_epoch + 1)
         self.log("step", epoch, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        if not torch.isfinite(self.trainer.callback_metrics["loss/train"]):
+            raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         rates = {"lr": self.optimizer["lr"], "weight_decay": self.optimizer["weight_decay"]}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from dataclasses import asdict
@@ -53,7 +54,7 @@ def run(settings: Settings, folder: Path) -> None:
 
 
 def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
-    device = _device(settings)
+    device = device_of(settings)
     material = gather(settings, watch, device=device)
     index, parts = material.index, material.split
     board = Board(folder)
@@ -78,7 +79,13 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     )
     training_rows = material.waveforms if augment.of_sound else material.images
     data = AudioDataModule(
-        material.images, training_rows, index.targets, parts, batch_size=settings.data.batch_size, seed=settings.seed
+        material.images,
+        training_rows,
+        index.targets,
+        parts,
+        digest=index.digest,
+        batch_size=settings.data.batch_size,
+        seed=settings.seed,
     )
     if settings.image.standardize != "none":
         normalize = cast(models.Normalize, network[0])
@@ -103,6 +110,8 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
             part: _log_probabilities(network, data.in_order(rows), device)
             for part, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
         }
+    if not np.isfinite(known["test"]).all():
+        raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
     judged = {part: _judged(known[part], index.targets[getattr(parts, part)]) for part in known}
     test_targets, predicted = index.targets[parts.test], known["test"].argmax(1)
     macro_f1 = float(f1_score(test_targets, predicted, average="macro"))
@@ -173,20 +182,30 @@ def _reached(checkpoint: Path) -> int:
     if not checkpoint.exists():
         return 0
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        missing = {"epoch", "state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers"} - set(found)
+        if missing:
+            raise KeyError(*sorted(missing))
+        return int(found["epoch"]) + 1
     except Exception as error:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
 
 
-def _device(settings: Settings) -> str:
-    """Where images are made and networks judged."""
-    wanted = settings.trainer.accelerator
+def device_of(settings: Settings) -> str:
+    """Where images are made and networks judged.
+
+    Raises:
+        AudioidError: there is no such device, or not as many as are asked for.
+    """
+    wanted, devices = settings.trainer.accelerator, settings.trainer.devices
     has_gpu = torch.cuda.is_available()
-    if wanted == "gpu" and not has_gpu:
-        raise AudioidError("trainer.accelerator: there is no GPU that PyTorch can use; leave it at auto")
-    if wanted in ("cpu", "mps"):
-        return wanted
-    return "cuda" if has_gpu else "cpu"
+    if (wanted == "gpu" and not has_gpu) or (wanted == "mps" and not torch.backends.mps.is_available()):
+        raise AudioidError(f"trainer.accelerator: there is no {wanted} that PyTorch can use; leave it at auto")
+    device = "cuda" if has_gpu and wanted in ("auto", "gpu") else "mps" if wanted == "mps" else "cpu"
+    there = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": os.cpu_count() or 1}[device]
+    if devices > there:
+        raise AudioidError(f"trainer.devices: {devices} are asked for, and {there} there; lower it")
+    return device
 
 
 def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: bool) -> Trainer:
@@ -253,9 +272,9 @@ def _is_done(settings: Settings, folder: Path) -> bool:
     """Whether an earlier run in this folder was to train as long as is asked for now."""
     try:
         earlier = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return bool(earlier["max_epochs"] >= settings.trainer.max_epochs)
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
         return False
-    return bool(earlier["max_epochs"] >= settings.trainer.max_epochs)
 
 
 def _quiet() -> None:
@@ -264,4 +283,5 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
