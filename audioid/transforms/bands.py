@@ -226,7 +226,8 @@ def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
     parts = [spectrum[:, max(low, 0) : high]]
     if low < 0:
         parts.insert(0, spectrum[:, max(1, 1 - high) : 1 - low].flip(1).conj())
-    return functional.pad(torch.cat(parts, 1), (0, max(0, high - spectrum.shape[1])))
+    there = spectrum.shape[1]
+    return functional.pad(torch.cat(parts, 1), (max(0, 1 - low - there), max(0, high - there)))
 
 
 class BandPower(torch.nn.Module):
