@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import OPTIONS, Range, Settings
+from audioid.schema import OPTIONS, Settings, brief, check
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
@@ -177,22 +177,18 @@ def _typed(schema: type, values: dict[str, Any], prefix: str, ready: dict[str, A
 
 def _checked(key: str, kind: Any, value: Any) -> Any:
     """`value` converted to the type `kind` and held to its limits."""
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise AudioidError(f"{key}: there is no {value!r}; choose {_listed(get_args(kind))}")
-        return value
-    kind, limits = get_args(kind) if get_origin(kind) is Annotated else (kind, Range())
-    try:
-        # A class of one field borrows OmegaConf's own rules of conversion.
-        holder = OmegaConf.structured(make_dataclass("Holder", [("value", kind)]))
-        holder.value = value
-        value = cast(dict[str, Any], OmegaConf.to_container(holder))["value"]
-    except (OmegaConfBaseException, OverflowError) as error:
-        name = kind.__name__ if isinstance(kind, type) else str(kind)
-        raise AudioidError(f"{key}: {value!r} is not of type {name}; correct it") from error
-    for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, int | float) and not limits.holds(number):
-            raise AudioidError(f"{key}: {value} is out of range; it must be {limits}")
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if get_origin(kind) is not Literal:
+        try:
+            # A class of one field borrows OmegaConf's own rules of conversion.
+            holder = OmegaConf.structured(make_dataclass("Holder", [("value", plain)]))
+            holder.value = value
+            value = cast(dict[str, Any], OmegaConf.to_container(holder))["value"]
+        except (OmegaConfBaseException, OverflowError) as error:
+            name = plain.__name__ if isinstance(plain, type) else str(plain)
+            raise AudioidError(f"{key}: {brief(value)} is not of type {name}; correct it") from error
+    if problem := check(kind, value, key):
+        raise AudioidError(problem if "; " in problem else f"{problem}; correct it")
     return value
 
 
