@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class MeanOverTime(nn.Module):
-    """`(batch, channels, frequency, time)` to `(batch, channels * frequency)`: when is lost, at which frequency is kept."""
+    """`(batch, channels, frequency, time)` to `(batch, channels * frequency)`: frequencies are kept, times are not."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features.mean(dim=-1).flatten(1)
