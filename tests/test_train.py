@@ -89,17 +89,17 @@ def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> N
 
 
 def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
-    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=6")) == 0
+    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=60")) == 0
     arguments = [
         sys.executable,
         "-u",
         str(ROOT / "train.py"),
-        *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=6"),
+        *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60"),
     ]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if re.search(r"epoch +2/", line):
+            if re.search(r"epoch +6/", line):
                 process.send_signal(signal.SIGINT)
                 break
         _, told = process.communicate(timeout=60)
