@@ -8,7 +8,6 @@ aligned sample for sample at their full rate they differ by less than the noise 
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from audioid.data.index import Index, index_folder
 from audioid.data.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 from audioid.data.synthetic import write_corpus
+from audioid.files import replacing
 
 Samples = NDArray[np.float32]  # (time, channels)
 RATES = (16000, 22050, 32000, 48000)
@@ -97,9 +97,8 @@ def main() -> None:
             found = len(groups) - len(np.unique(groups))
             print(f"{len(groups):,} built-in recordings: {figures['seconds']:.1f} s, {found} joined to others")
     if arguments.json:
-        temporary = arguments.json.with_name(f"{arguments.json.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(figures, indent=2) + "\n")
-        os.replace(temporary, arguments.json)
+        with replacing(arguments.json) as part:
+            part.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _built_in(root: Path, seed: int, per_class: int) -> Path:

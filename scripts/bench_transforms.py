@@ -27,6 +27,7 @@ from torch.nn import functional
 from wavelet_oracle import mean_power  # type: ignore[import-not-found]
 
 from audioid import transforms
+from audioid.files import replacing
 from audioid.transforms.bands import CHUNK
 from audioid.transforms.image import Picture
 
@@ -216,7 +217,7 @@ def on_gpu(module: torch.nn.Module) -> dict[str, float]:
 def main() -> None:
     """Prints the tables; with --json writes the same figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -273,10 +274,8 @@ def main() -> None:
         for name in ("images per second on the GPU", "share of its memory bandwidth"):
             print(f"{name:28} {figures[name]:12.3g}")
     if arguments.json:
-        partial = f"{arguments.json}.part"
-        with open(partial, "w") as file:
-            json.dump(figures, file, indent=1)
-        os.replace(partial, arguments.json)
+        with replacing(arguments.json) as part:
+            part.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
