@@ -8,42 +8,38 @@ import sys
 import time
 from pathlib import Path
 
+from audioid.command import told
 from audioid.config import compose
-from audioid.errors import AudioidError
 from audioid.files import path_argument
 
 
-def main() -> int:
+def work() -> None:
+    """Draws one set after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="as for train.py; transform=NAME for that alone"
     )
     parser.add_argument("--out", type=path_argument, default=Path("outputs/images"), metavar="DIR")
-    try:
-        arguments = parser.parse_intermixed_args()
-        chosen = [text for text in arguments.overrides if text.startswith("transform=")]
-        others = [text for text in arguments.overrides if text not in chosen]
-        transforms = chosen or ["transform=fft", "transform=cwt"]
-        for transform in transforms:
-            settings = compose([transform, *others])
-            # Heavy, so after the configuration is known to be right.
-            from audioid.render import render
-            from audioid.training.material import Stopwatch, decoded, drawn
+    arguments = parser.parse_intermixed_args()
+    chosen = [text for text in arguments.overrides if text.startswith("transform=")]
+    others = [text for text in arguments.overrides if text not in chosen]
+    all_settings = [compose([transform, *others]) for transform in chosen or ["transform=fft", "transform=cwt"]]
 
-            started = time.perf_counter()
-            recordings = decoded(settings, Stopwatch())
-            images = drawn(settings, recordings, Stopwatch(), device="cpu")
-            folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
-            render(recordings.index, images, folder, signed=settings.image.scale == "signed")
-            print(f"{len(images)} images in {folder}, {time.perf_counter() - started:.1f} s")
-            if transform == transforms[-1]:
-                for path, reason in skipped:
-                    print(f"left out: {path}: {reason}", file=sys.stderr)
-    except AudioidError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    # Heavy, so after the configuration is known to be right.
+    from audioid.render import render
+    from audioid.training.material import Stopwatch, decoded, drawn
+
+    skipped: list[tuple[str, str]] = []
+    for settings in all_settings:
+        started = time.perf_counter()
+        recordings = decoded(settings, Stopwatch())
+        images = drawn(settings, recordings, Stopwatch(), device="cpu")
+        folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
+        render(recordings.index, images, folder, signed=settings.image.scale == "signed")
+        print(f"{len(images)} images in {folder}, {time.perf_counter() - started:.1f} s")
+    for path, reason in skipped:
+        print(f"left out: {path}: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told(work))
