@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from audioid.data.index import Index
-from audioid.data.store import Rows
+from audioid.data.store import StoredRows
 from audioid.files import replacing
 
 AT_ONCE = 256  # images in memory
 MAX_NAME = 200  # bytes of a name; file systems take 255, and `replacing` adds a few
 
 
-def render(index: Index, images: Rows, folder: Path, *, signed: bool) -> None:
+def render(index: Index, images: StoredRows, folder: Path, *, signed: bool) -> None:
     """Writes `folder/LABEL/NAME.png` for each recording of the index, whose rows `images` has.
 
     Raises:

@@ -27,7 +27,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Audio:
+class AudioSettings:
     sample_rate: Annotated[int, Range(low=1000, high=768000)]
     seconds: Annotated[float, Range(above=0, high=3600)]
     start: Literal["beginning", "onset", "loudest", "random"]
@@ -37,25 +37,25 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageSettings:
     size: Annotated[int, Range(low=8, high=1024)]
     f_min: Annotated[float, Range(above=0)]
     f_max: Annotated[float, Range(above=0)]
-    spacing: Literal["log", "mel", "linear"]
-    scale: Literal["decibel", "magnitude", "signed"]
+    frequency_scale: Literal["log", "mel", "linear"]
+    amplitude_scale: Literal["decibel", "magnitude", "signed"]
     decibel_range: Annotated[float, Range(above=0, high=200)]
     standardize: Literal["global", "pixel", "none"]
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSettings:
     name: str
     on_unreadable: Literal["skip", "fail"]
     batch_size: Annotated[int, Range(low=1, high=65536)]
 
 
 @dataclass(frozen=True)
-class SyntheticData(Data):
+class SyntheticDataSettings(DataSettings):
     seed: Annotated[int, Range(low=0)]
     per_class: Annotated[int, Range(low=1)]
     kits: Annotated[int, Range(low=1)]
@@ -64,19 +64,19 @@ class SyntheticData(Data):
 
 
 @dataclass(frozen=True)
-class FolderData(Data):
+class FolderDataSettings(DataSettings):
     root: str
     group_pattern: str | None
 
 
 @dataclass(frozen=True)
-class ManifestData(Data):
+class ManifestDataSettings(DataSettings):
     file: str
     group_pattern: str | None
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitSettings:
     name: str
     seed: Annotated[int, Range(low=0)]
     group: Literal["index", "near_duplicates"]
@@ -87,12 +87,12 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Transform:
+class TransformSettings:
     name: str
 
 
 @dataclass(frozen=True)
-class Fft(Transform):
+class FftSettings(TransformSettings):
     n_fft: Annotated[int | str, Range(low=16, high=2**17)]
     win_length: Annotated[int | str, Range(low=4, high=2**17)]
     window: Literal["hann", "hamming", "blackman"]
@@ -100,7 +100,7 @@ class Fft(Transform):
 
 
 @dataclass(frozen=True)
-class Cwt(Transform):
+class CwtSettings(TransformSettings):
     wavelet: str
     norm: Literal["l1", "l2"]
     padding: Literal["zero", "reflect"]
@@ -109,75 +109,75 @@ class Cwt(Transform):
 
 
 @dataclass(frozen=True)
-class Ssq(Transform):
+class SsqSettings(TransformSettings):
     wavelet: str
     padding: Literal["zero", "reflect"]
 
 
 @dataclass(frozen=True)
-class Cqt(Transform):
+class CqtSettings(TransformSettings):
     filter_scale: Annotated[float, Range(above=0, high=10)]
     padding: Literal["zero", "reflect"]
 
 
 @dataclass(frozen=True)
-class Augment:
+class AugmentSettings:
     name: str
-    share: Annotated[float, Range(above=0, high=1)]
-    pitch: Annotated[float, Range(low=0, high=12)]
+    p: Annotated[float, Range(above=0, high=1)]
+    pitch_semitones: Annotated[float, Range(low=0, high=12)]
     speed: Annotated[float, Range(low=0, high=0.5)]
-    filter: Annotated[float, Range(low=0, high=40)]
-    room: Annotated[float, Range(low=0, high=2)]
-    noise: Annotated[float | None, Range(low=-20, high=100)]
+    eq_db: Annotated[float, Range(low=0, high=40)]
+    reverb_seconds: Annotated[float, Range(low=0, high=2)]
+    min_snr_db: Annotated[float | None, Range(low=-20, high=100)]
     time_shift: Annotated[float, Range(low=0, high=0.9)]
-    gain: Annotated[float, Range(low=0, high=60)]
+    gain_db: Annotated[float, Range(low=0, high=60)]
     frequency_mask: Annotated[float, Range(low=0, high=0.9)]
     time_mask: Annotated[float, Range(low=0, high=0.9)]
     mixup: Annotated[float, Range(low=0, high=10)]
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSettings:
     name: str
     width: Annotated[int, Range(low=1, high=65536)]
 
 
 @dataclass(frozen=True)
-class Cnn(Model):
+class CnnSettings(ModelSettings):
     depth: Annotated[int, Range(low=1, high=8)]
     dropout: Annotated[float, Range(low=0, high=0.9)]
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class OptimizerSettings:
     name: str
     lr: Annotated[float, Range(above=0, high=100)]
     weight_decay: Annotated[float, Range(low=0, high=100)]
 
 
 @dataclass(frozen=True)
-class Sgd(Optimizer):
+class SgdSettings(OptimizerSettings):
     momentum: Annotated[float, Range(low=0, high=0.9999)]
 
 
 @dataclass(frozen=True)
-class Scheduler:
+class SchedulerSettings:
     name: str
 
 
 @dataclass(frozen=True)
-class Cosine(Scheduler):
+class CosineSettings(SchedulerSettings):
     warmup_epochs: Annotated[int, Range(low=0)]
 
 
 @dataclass(frozen=True)
-class Plateau(Scheduler):
+class PlateauSettings(SchedulerSettings):
     factor: Annotated[float, Range(above=0, high=0.99)]
     patience: Annotated[int, Range(low=0)]
 
 
 @dataclass(frozen=True)
-class Trainer:
+class TrainerSettings:
     max_epochs: Annotated[int, Range(low=1, high=10**6)]
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Annotated[int, Range(low=1)]
@@ -187,7 +187,7 @@ class Trainer:
 
 
 @dataclass(frozen=True)
-class Store:
+class StoreSettings:
     root: str
     max_gib: Annotated[float, Range(above=0, high=1e6)]
     shards: Annotated[int, Range(low=1, high=256)]  # each keeps a file open
@@ -199,28 +199,28 @@ class Settings:
 
     seed: Annotated[int, Range(low=0, high=2**32 - 1)]
     resume: str | None
-    audio: Audio
-    image: Image
-    data: Data
-    split: Split
-    transform: Transform
-    augment: Augment
-    model: Model
-    optimizer: Optimizer
-    scheduler: Scheduler
-    trainer: Trainer
-    store: Store
+    audio: AudioSettings
+    image: ImageSettings
+    data: DataSettings
+    split: SplitSettings
+    transform: TransformSettings
+    augment: AugmentSettings
+    model: ModelSettings
+    optimizer: OptimizerSettings
+    scheduler: SchedulerSettings
+    trainer: TrainerSettings
+    store: StoreSettings
 
 
 # The classes of the groups whose options differ: OPTIONS[group][name].
 OPTIONS: dict[str, dict[str, Any]] = {
-    "data": {"synthetic": SyntheticData, "folder": FolderData, "manifest": ManifestData},
-    "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), Split),
-    "transform": {"fft": Fft, "cwt": Cwt, "ssq": Ssq, "cqt": Cqt},
-    "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), Augment),
-    "model": {"cnn": Cnn, "original": Model},
-    "optimizer": {"sgd": Sgd, "adamw": Optimizer},
-    "scheduler": {"constant": Scheduler, "cosine": Cosine, "plateau": Plateau},
+    "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
+    "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
+    "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
+    "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
+    "model": {"cnn": CnnSettings, "original": ModelSettings},
+    "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
+    "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},
 }
 
 

@@ -1,31 +1,8 @@
-"""What is wrong or suspicious in a corpus, before training on it: printed, and written as audit.json and audit.html."""
+"""`audioid audit`, from a checkout."""
 
-import argparse
 import sys
-from pathlib import Path
 
-from audioid.audit.report import audit, text, write
-from audioid.config import compose
-from audioid.data.corpus import read_corpus
-from audioid.errors import AudioidError
-from audioid.files import path_argument
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
-    parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
-    try:
-        arguments = parser.parse_args()
-        settings = compose(arguments.overrides)
-        index = read_corpus(settings.data, Path(settings.store.root).expanduser())
-        found = audit(index)
-        print(text(found))
-        write(found, index, arguments.out)
-    except AudioidError as error:
-        sys.exit(f"error: {error}")
-    print(f"\nWritten to {arguments.out}: audit.html and audit.json")
-
+from audioid.commands.audit import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

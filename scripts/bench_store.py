@@ -20,7 +20,7 @@ import numpy as np
 from tabulate import tabulate
 
 from audioid.config import compose
-from audioid.data.store import Row, Rows, Stage, Store
+from audioid.data.store import Row, Stage, Store, StoredRows
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import Settings
@@ -37,7 +37,7 @@ def expected(checksum: str) -> Row:
     return np.random.default_rng(int(checksum[:8], 16)).standard_normal(SHAPE, dtype=np.float32)
 
 
-def ask(root: Path, stage: str, log: Path) -> Rows:
+def ask(root: Path, stage: str, log: Path) -> StoredRows:
     """The rows from the store; `log` gets a byte for each that had to be computed."""
 
     def compute(numbers: np.ndarray) -> Iterator[Row]:
@@ -49,7 +49,7 @@ def ask(root: Path, stage: str, log: Path) -> Rows:
     return Store(root, max_bytes=10**10).rows(Stage(stage, "1", {}, SHAPE), CHECKSUMS, compute, shards=SHARDS)
 
 
-def is_right(rows: Rows) -> bool:
+def is_right(rows: StoredRows) -> bool:
     return all(np.array_equal(rows[np.array([number])][0], expected(CHECKSUMS[number])) for number in range(N_ROWS))
 
 
@@ -125,8 +125,8 @@ def full_disk(folder: Path) -> Figures:
 
 def second_run(folder: Path, root: Path | None, quick: bool) -> Figures:
     """Index, decoding and images of a corpus the first and the second time, and the time to the first step."""
+    from audioid.pipeline.recordings import Stopwatch, prepare_data
     from audioid.training import run as run_module
-    from audioid.training.material import Stopwatch, gather
     from audioid.training.module import Classifier
 
     corpus = [f"data.per_class={10 if quick else 60}"] if root is None else ["data=folder", f"data.root={root}"]
@@ -136,7 +136,7 @@ def second_run(folder: Path, root: Path | None, quick: bool) -> Figures:
         _make_corpus(settings, folder)
     for name in ("first", "second"):
         watch = Stopwatch()
-        material = gather(settings, watch, device="cpu")
+        material = prepare_data(settings, watch, device="cpu")
         figures["recordings"] = len(material.index.table)
         figures |= {f"{name}_{stage}_seconds": seconds for stage, seconds in watch.seconds.items()}
 

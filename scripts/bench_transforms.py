@@ -29,10 +29,17 @@ from wavelet_oracle import mean_power  # type: ignore[import-not-found]
 from audioid import transforms
 from audioid.files import replacing
 from audioid.transforms.bands import CHUNK
-from audioid.transforms.image import Picture
+from audioid.transforms.image import TimeFrequencyTransform
 
 RATE, SIZE, BATCH = 22050, 100, 64
-IMAGE = {"size": SIZE, "f_min": 40.0, "f_max": 10000.0, "spacing": "log", "scale": "magnitude", "decibel_range": 80.0}
+IMAGE = {
+    "size": SIZE,
+    "f_min": 40.0,
+    "f_max": 10000.0,
+    "frequency_scale": "log",
+    "amplitude_scale": "magnitude",
+    "decibel_range": 80.0,
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cwt": {"wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None},
     "fft": {"n_fft": 2048, "win_length": 1024, "window": "hann", "n_mels": None},
@@ -45,7 +52,7 @@ SCALES = RATE / FREQUENCIES
 Run = Callable[[], Any]
 
 
-def build(name: str, seconds: int = 1) -> Picture:
+def build(name: str, seconds: int = 1) -> TimeFrequencyTransform:
     """One of the transforms for clips of `seconds`."""
     return transforms.build({"name": name} | OPTIONS[name], IMAGE, sample_rate=RATE, n_samples=seconds * RATE)
 
@@ -130,7 +137,7 @@ def peers(clips: np.ndarray) -> dict[str, tuple[int, Callable[[np.ndarray], Any]
     return found
 
 
-def bare_ffts(module: Picture) -> Run:
+def bare_ffts(module: TimeFrequencyTransform) -> Run:
     """The FFTs that `module` does for a batch, and nothing else: its lower bound."""
     work: list[tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor, int]] = []
     for tier in module.values.tiers:  # type: ignore[union-attr]

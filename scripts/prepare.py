@@ -1,63 +1,8 @@
-"""Fill the store with waveforms and images before any run needs them, with -m in shards on many machines.
-
-python scripts/prepare.py data=folder data.root=DIR
-python scripts/prepare.py -m shard='range(0,16)' hydra/launcher=submitit_slurm data=folder data.root=DIR
-"""
+"""`audioid prepare`, from a checkout."""
 
 import sys
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
-from audioid.command import told
-from audioid.config import CONF, check_command_line, validate
-from audioid.errors import AudioidError
-
-
-@hydra.main(config_path=str(CONF), config_name="prepare", version_base=None)
-def job(config: DictConfig) -> None:
-    """One shard, or all."""
-    if status := told(lambda: prepare(config)):
-        sys.exit(status)  # here, since Hydra would add lines of its own
-
-
-def prepare(config: DictConfig) -> None:
-    """Fills one shard of the store, or all."""
-    shard = config.shard
-    settings = validate(OmegaConf.masked_copy(config, [str(key) for key in config if key != "shard"]))
-    shards = settings.store.shards
-    if shard is not None and (type(shard) is not int or shard not in range(shards)):
-        raise AudioidError(f"shard: {shard} is none of 0 to {shards - 1}; change it or store.shards")
-
-    # Heavy, so after the configuration is known to be right.
-    from audioid.training.material import Stopwatch, decoded, drawn
-    from audioid.training.run import device_of
-
-    watch = Stopwatch()
-    with watch("total"):
-        recordings = decoded(settings, watch, shard=shard)
-        drawn(settings, recordings, watch, device=device_of(settings))
-    name = "all shards" if shard is None else f"shard {shard} of {shards}"
-    unreadable = len(recordings.stored) - len(recordings.usable)
-    print(
-        f"{settings.transform.name}, {name}: {len(recordings.stored)} recordings, {unreadable} of them unreadable,"
-        f" in {watch.seconds['total']:.1f} s",
-        flush=True,
-    )
-
-
-def main() -> int:
-    arguments = sys.argv[1:]
-    shards = [text for text in arguments if text.startswith("shard=")]
-
-    def work() -> None:
-        if "," in "".join(shards) and not {"-m", "--multirun"} & set(arguments):
-            raise AudioidError("shard: several values make a sweep; add -m")
-        sys.argv[1:] = [*check_command_line([text for text in arguments if text not in shards]), *shards]
-        job()
-
-    return told(work)
-
+from audioid.commands.prepare import main
 
 if __name__ == "__main__":
     sys.exit(main())

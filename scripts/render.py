@@ -1,45 +1,8 @@
-"""Writes the images of a corpus as grey PNG files: DIR/fft/LABEL/NAME.png and DIR/cwt/LABEL/NAME.png.
+"""`audioid render`, from a checkout."""
 
-python scripts/render.py data=folder data.root=RECORDINGS --out DIR
-"""
-
-import argparse
 import sys
-import time
-from pathlib import Path
 
-from audioid.command import told
-from audioid.config import compose
-from audioid.files import path_argument
-
-
-def work() -> None:
-    """Draws one set after the other."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="as for train.py; transform=NAME for that alone"
-    )
-    parser.add_argument("--out", type=path_argument, default=Path("outputs/images"), metavar="DIR")
-    arguments = parser.parse_intermixed_args()
-    chosen = [text for text in arguments.overrides if text.startswith("transform=")]
-    others = [text for text in arguments.overrides if text not in chosen]
-    all_settings = [compose([transform, *others]) for transform in chosen or ["transform=fft", "transform=cwt"]]
-
-    # Heavy, so after the configuration is known to be right.
-    from audioid.render import render
-    from audioid.training.material import Stopwatch, decoded, drawn
-
-    skipped: list[tuple[str, str]] = []
-    for settings in all_settings:
-        started = time.perf_counter()
-        recordings = decoded(settings, Stopwatch())
-        images = drawn(settings, recordings, Stopwatch(), device="cpu")
-        folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
-        render(recordings.index, images, folder, signed=settings.image.scale == "signed")
-        print(f"{len(images)} images in {folder}, {time.perf_counter() - started:.1f} s")
-    for path, reason in skipped:
-        print(f"left out: {path}: {reason}", file=sys.stderr)
-
+from audioid.commands.render import main
 
 if __name__ == "__main__":
-    sys.exit(told(work))
+    sys.exit(main())

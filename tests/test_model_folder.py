@@ -17,8 +17,8 @@ IMAGE = {
     "size": 32,
     "f_min": 50.0,
     "f_max": 3500.0,
-    "spacing": "log",
-    "scale": "decibel",
+    "frequency_scale": "log",
+    "amplitude_scale": "decibel",
     "decibel_range": 80.0,
     "standardize": "global",
 }

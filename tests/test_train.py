@@ -172,7 +172,7 @@ def test_a_key_of_a_swept_option_reaches_its_runs(tones: Path, command: Command)
 
 
 def test_a_signed_picture_of_the_default_wavelet_trains(tones: Path, command: Command) -> None:
-    assert command(*on(tones, "transform=cwt", "image.scale=signed", "trainer.max_epochs=1")) == 0
+    assert command(*on(tones, "transform=cwt", "image.amplitude_scale=signed", "trainer.max_epochs=1")) == 0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_the_original_setting_trains(transform: str, tones: Path, command: Comma
     found = metrics(Path("run"))
     assert found["n_val"] == 0
     settings = json.loads(Path("run/model/model.json").read_text())
-    assert settings["image"]["scale"] == {"fft": "decibel", "cwt": "signed"}[transform]
+    assert settings["image"]["amplitude_scale"] == {"fft": "decibel", "cwt": "signed"}[transform]
 
 
 @pytest.mark.parametrize(

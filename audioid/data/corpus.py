@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from audioid.data import near_duplicates, synthetic
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.files import replacing
-from audioid.schema import Data, FolderData, ManifestData, SyntheticData
+from audioid.schema import DataSettings, FolderDataSettings, ManifestDataSettings, SyntheticDataSettings
 
 KIT_PATTERN = r"kit(\d+)_"
 
 
-def read_corpus(data: Data, cache: Path) -> Index:
+def read_corpus(data: DataSettings, cache: Path) -> Index:
     """The index of a folder, of a manifest, or of the built-in corpus, which is written under `cache` once.
 
     Raises:
         AudioidError: as `index_folder`, `index_manifest` and `write_corpus`.
     """
     headers = cache / "headers"
-    if isinstance(data, ManifestData):
+    if isinstance(data, ManifestDataSettings):
         file = Path(data.file).expanduser()
         return index_manifest(file, group_pattern=data.group_pattern, on_unreadable=data.on_unreadable, cache=headers)
-    if isinstance(data, FolderData):
+    if isinstance(data, FolderDataSettings):
         root, pattern = Path(data.root).expanduser(), data.group_pattern
     else:
-        assert isinstance(data, SyntheticData)
+        assert isinstance(data, SyntheticDataSettings)
         root, pattern = _synthetic(data, cache / "synthetic"), KIT_PATTERN
     return index_folder(root, group_pattern=pattern, on_unreadable=data.on_unreadable, cache=headers)
 
@@ -56,7 +56,7 @@ def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
     return found
 
 
-def _synthetic(data: SyntheticData, cache: Path) -> Path:
+def _synthetic(data: SyntheticDataSettings, cache: Path) -> Path:
     """The folder of the built-in corpus with these settings, made by the first process that asks."""
     settings = {key: value for key, value in asdict(data).items() if key not in ("name", "on_unreadable", "batch_size")}
     content = Path(synthetic.__file__).read_bytes() + json.dumps(settings, sort_keys=True).encode()

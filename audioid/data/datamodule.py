@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from audioid.data.split import Split
+from audioid.data.split import SplitIndices
 from audioid.errors import AudioidError
 
 Numbers = NDArray[np.int64]
@@ -23,7 +23,7 @@ class RowSource(Protocol):
     def __getitem__(self, numbers: Numbers) -> NDArray[np.float32]: ...
 
 
-class Part(Dataset[Batch]):
+class RowDataset(Dataset[Batch]):
     """The rows `numbers` of a source with their targets; whole batches are read at once."""
 
     def __init__(self, rows: RowSource, targets: Numbers, numbers: Numbers) -> None:
@@ -37,7 +37,7 @@ class Part(Dataset[Batch]):
         return torch.from_numpy(self.rows[numbers]), torch.from_numpy(self.targets[numbers])
 
 
-class Shuffled(Sampler[int]):
+class EpochSampler(Sampler[int]):
     """A new order each epoch that depends on seed and epoch alone, so that a resumed run sees the same batches."""
 
     def __init__(self, length: int, seed: int) -> None:
@@ -66,7 +66,7 @@ class AudioDataModule(LightningDataModule):
         rows: RowSource,
         training_rows: RowSource,
         targets: Numbers,
-        split: Split,
+        split: SplitIndices,
         *,
         digest: str,
         batch_size: int,
@@ -85,23 +85,25 @@ class AudioDataModule(LightningDataModule):
             raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        part = Part(self.training_rows, self.targets, self.split.train)
+        part = RowDataset(self.training_rows, self.targets, self.split.train)
         # Batch normalisation cannot learn from a last batch of one.
         alone = len(part) % self.batch_size == 1 and len(part) > 1
-        return self._loader(part, sampler=Shuffled(len(part), self.seed), drop_last=alone)
+        return self._loader(part, sampler=EpochSampler(len(part), self.seed), drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self.in_order(self.split.val)
+        return self.eval_dataloader(self.split.val)
 
-    def in_order(self, numbers: Numbers) -> DataLoader[Batch]:
+    def eval_dataloader(self, numbers: Numbers) -> DataLoader[Batch]:
         """The rows `numbers` as images, one after the other, for evaluation."""
-        return self._loader(Part(self.rows, self.targets, numbers))
+        return self._loader(RowDataset(self.rows, self.targets, numbers))
 
-    def _loader(self, part: Part, sampler: Sampler[int] | None = None, drop_last: bool = False) -> DataLoader[Batch]:
+    def _loader(
+        self, part: RowDataset, sampler: Sampler[int] | None = None, drop_last: bool = False
+    ) -> DataLoader[Batch]:
         # Rows are read from memory-mapped arrays a batch at a time: worker processes would only add copies.
         return DataLoader(part, self.batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
 
 def _as_it_is(batch: Batch) -> Batch:
-    """The batch as `Part` read it; PyTorch types the argument for lists of items."""
+    """The batch as `RowDataset` read it; PyTorch types the argument for lists of items."""
     return batch

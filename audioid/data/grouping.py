@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from audioid.errors import AudioidError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 # Orders of the groups that are tried, and the groups that all tries together may place.
 TRIES = 64
@@ -19,8 +19,8 @@ MISSING = 1e6
 
 
 def part_groups(
-    targets: Rows, groups: Rows, shares: NDArray[np.float64], classes: Sequence[str], rng: Generator
-) -> Rows:
+    targets: RowNumbers, groups: RowNumbers, shares: NDArray[np.float64], classes: Sequence[str], rng: Generator
+) -> RowNumbers:
     """For each row its part `(rows,)`: no group in two parts, each class in every part.
 
     Minimises the sum over parts and classes of `((count - share * size) / size) ** 2`: groups are placed
@@ -52,7 +52,7 @@ def part_groups(
 class _Search:
     """Plain lists and numbers: groups are small, and numpy's overhead per group would be most of the time."""
 
-    def __init__(self, targets: Rows, groups: Rows, shares: NDArray[np.float64], classes: int) -> None:
+    def __init__(self, targets: RowNumbers, groups: RowNumbers, shares: NDArray[np.float64], classes: int) -> None:
         pairs, counts = np.unique(groups * classes + targets, return_counts=True)
         self.sizes = np.bincount(groups)  # rows per group
         self.members: list[list[tuple[int, int]]] = [[] for _ in self.sizes]  # (class, rows) of each group

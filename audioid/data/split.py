@@ -10,23 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 from audioid.data.grouping import part_groups
 from audioid.errors import AudioidError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 TRAIN, VAL, TEST = 0, 1, 2
 PART_NUMBERS = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitIndices:
     """Row numbers of the index, ascending; no row is in two parts. `val` may be empty."""
 
-    train: Rows
-    val: Rows
-    test: Rows
+    train: RowNumbers
+    val: RowNumbers
+    test: RowNumbers
 
 
 def split(
-    targets: Rows,
+    targets: RowNumbers,
     *,
     name: str,
     classes: Sequence[str],
@@ -38,7 +38,7 @@ def split(
     groups: ArrayLike | None = None,
     official_split: ArrayLike | None = None,
     official_fold: ArrayLike | None = None,
-) -> Split:
+) -> SplitIndices:
     """The three parts of the rows whose classes are `targets` `(rows,)`.
 
     Every class is in every part, but official test and validation parts may lack one. With `val_fraction=0`
@@ -80,12 +80,12 @@ def split(
         part = _given(targets, members, official_split, official_fold, val_fraction, fold, classes, rng)
     else:
         raise AudioidError(f"split: there is none called '{name}'; choose stratified, grouped, kfold or given")
-    return Split(*(np.flatnonzero(part == number) for number in (TRAIN, VAL, TEST)))
+    return SplitIndices(*(np.flatnonzero(part == number) for number in (TRAIN, VAL, TEST)))
 
 
 def _parted(
-    targets: Rows, groups: Rows | None, fractions: Sequence[float], classes: Sequence[str], rng: Generator
-) -> Rows:
+    targets: RowNumbers, groups: RowNumbers | None, fractions: Sequence[float], classes: Sequence[str], rng: Generator
+) -> RowNumbers:
     """For each row its part `(rows,)`; part p gets about `fractions[p]` of each class, none if that is zero."""
     numbers = np.flatnonzero(fractions)
     shares = np.asarray(fractions)[numbers]
@@ -95,7 +95,9 @@ def _parted(
     return numbers[part_groups(targets, groups, shares, classes, rng)]
 
 
-def _folds(targets: Rows, groups: Rows | None, folds: int, classes: Sequence[str], rng: Generator) -> Rows:
+def _folds(
+    targets: RowNumbers, groups: RowNumbers | None, folds: int, classes: Sequence[str], rng: Generator
+) -> RowNumbers:
     """For each row its fold, `(rows,)`."""
     _refuse_small(targets, groups, folds, classes, ", or lower split.folds")
     if groups is not None:
@@ -109,7 +111,9 @@ def _folds(targets: Rows, groups: Rows | None, folds: int, classes: Sequence[str
     return part
 
 
-def _refuse_small(targets: Rows, groups: Rows | None, parts: int, classes: Sequence[str], remedy: str) -> None:
+def _refuse_small(
+    targets: RowNumbers, groups: RowNumbers | None, parts: int, classes: Sequence[str], remedy: str
+) -> None:
     """Raise for the first class that cannot be in each of so many parts."""
     units = targets if groups is None else np.unique(np.stack([targets, groups]), axis=1)[0]
     for label, count in zip(classes, np.bincount(units, minlength=len(classes)).tolist(), strict=True):
@@ -121,7 +125,7 @@ def _refuse_small(targets: Rows, groups: Rows | None, parts: int, classes: Seque
             )
 
 
-def _cut(targets: Rows, shares: NDArray[np.float64], rng: Generator) -> Rows:
+def _cut(targets: RowNumbers, shares: NDArray[np.float64], rng: Generator) -> RowNumbers:
     """Each class shuffled and cut. StratifiedShuffleSplit would leave classes of a few rows out of a part."""
     sizes = np.bincount(targets)
     order = rng.permutation(targets.size)
@@ -138,7 +142,7 @@ def _cut(targets: Rows, shares: NDArray[np.float64], rng: Generator) -> Rows:
     return part
 
 
-def _rotated(folds: NDArray[np.int64], test: int, val: int, with_val: bool) -> Rows:
+def _rotated(folds: NDArray[np.int64], test: int, val: int, with_val: bool) -> RowNumbers:
     """For each row its part, if fold `test` is the test part and, where wanted, `val` the validation part."""
     part = np.where(folds == test, TEST, np.where((folds == val) & with_val, VAL, TRAIN))
     if not (part == TRAIN).any():
@@ -147,15 +151,15 @@ def _rotated(folds: NDArray[np.int64], test: int, val: int, with_val: bool) -> R
 
 
 def _given(
-    targets: Rows,
-    groups: Rows | None,
+    targets: RowNumbers,
+    groups: RowNumbers | None,
     official_split: ArrayLike | None,
     official_fold: ArrayLike | None,
     val_fraction: float,
     fold: int,
     classes: Sequence[str],
     rng: Generator,
-) -> Rows:
+) -> RowNumbers:
     """For each row its official part."""
     names = np.asarray(official_split if official_split is not None else [""] * len(targets), dtype=str)
     folds = np.asarray(official_fold if official_fold is not None else [-1] * len(targets), dtype=np.int64)

@@ -122,7 +122,7 @@ class _Entry:
             self._checked[number] = True
 
 
-class Rows:
+class StoredRows:
     """The rows of a `stage` in the order of the `checksums` that were asked for, read from disk when indexed.
 
     `rows[numbers]` is float32 `(len(numbers), *stage.shape)`; `failed` holds the reason by checksum for each
@@ -150,7 +150,7 @@ class Rows:
             rows[here] = self._read(int(which), places[here, 1])
         return rows
 
-    def only(self, numbers: NDArray[np.intp]) -> "Rows":
+    def only(self, numbers: NDArray[np.intp]) -> "StoredRows":
         """These rows alone, in this order."""
         rows = copy(self)
         rows._open = self._open  # copies are made without, and then nothing would keep the entries from eviction
@@ -188,7 +188,7 @@ class Store:
         self.root = root
         self.max_bytes = max_bytes
 
-    def rows(self, stage: Stage, checksums: Sequence[str], compute: Compute, *, shards: int) -> Rows:
+    def rows(self, stage: Stage, checksums: Sequence[str], compute: Compute, *, shards: int) -> StoredRows:
         """The stage's rows of the recordings with these checksums; what is not in the store yet is computed.
 
         Several processes may ask at once: each shard is computed by one, and the others wait for it.
@@ -208,7 +208,7 @@ class Store:
             positions = np.array([first[checksum] for checksum in shard])
             entries.append(self._entry(stage, shard, positions, compute))
         places = np.array([place[checksum] for checksum in checksums], dtype=np.intp).reshape(-1, 2)
-        return Rows(stage, checksums, entries, places)
+        return StoredRows(stage, checksums, entries, places)
 
     def _entry(self, stage: Stage, checksums: list[str], positions: NDArray[np.intp], compute: Compute) -> _Entry:
         folder = self.root / stage.name / stage.key(checksums)

@@ -40,21 +40,21 @@ class Augment(nn.Module):
         classes: int,
     ) -> None:
         super().__init__()
-        size, share = image["size"], settings["share"]
+        size, share = image["size"], settings["p"]
         self.sound = nn.Sequential()
-        if settings["pitch"] or settings["speed"]:
-            self.sound.append(PitchAndSpeed(share, settings["pitch"], settings["speed"], sample_rate))
-        if settings["filter"]:
-            self.sound.append(Filter(share, settings["filter"], sample_rate))
-        if settings["room"]:
-            self.sound.append(Room(share, settings["room"], sample_rate))
-        if settings["noise"] is not None:
-            self.sound.append(Noise(share, settings["noise"]))
+        if settings["pitch_semitones"] or settings["speed"]:
+            self.sound.append(PitchAndSpeed(share, settings["pitch_semitones"], settings["speed"], sample_rate))
+        if settings["eq_db"]:
+            self.sound.append(Filter(share, settings["eq_db"], sample_rate))
+        if settings["reverb_seconds"]:
+            self.sound.append(Room(share, settings["reverb_seconds"], sample_rate))
+        if settings["min_snr_db"] is not None:
+            self.sound.append(Noise(share, settings["min_snr_db"]))
         self.image = nn.Sequential()
         if settings["time_shift"]:
             self.image.append(TimeShift(settings["time_shift"]))
-        if settings["gain"]:
-            self.image.append(Gain(settings["gain"], image["scale"], image["decibel_range"]))
+        if settings["gain_db"]:
+            self.image.append(Gain(settings["gain_db"], image["amplitude_scale"], image["decibel_range"]))
         # torchaudio draws widths below the parameter and rounds down.
         if settings["frequency_mask"]:
             self.image.append(FrequencyMasking(round(settings["frequency_mask"] * size) + 1, iid_masks=True))
@@ -70,7 +70,7 @@ class Augment(nn.Module):
         return mixup(images, targets, self.mixup, self.classes) if self.mixup else (images, targets)
 
 
-class Change(nn.Module):
+class WaveformAugmentation(nn.Module):
     """Changes a share of the waveforms `(batch, time)`, each with its own chance."""
 
     def __init__(self, share: float) -> None:
@@ -90,7 +90,7 @@ class Change(nn.Module):
         """All of these waveforms changed."""
 
 
-class PitchAndSpeed(Change):
+class PitchAndSpeed(WaveformAugmentation):
     """Pitch up or down by at most `pitch` semitones; faster or slower by at most the share `speed`."""
 
     def __init__(self, share: float, pitch: float, speed: float, sample_rate: int) -> None:
@@ -106,7 +106,7 @@ class PitchAndSpeed(Change):
         return waveform
 
 
-class Filter(Change):
+class Filter(WaveformAugmentation):
     """Another microphone: a smooth response within `decibel` of flat."""
 
     def __init__(self, share: float, decibel: float, sample_rate: int) -> None:
@@ -118,7 +118,7 @@ class Filter(Change):
         return equalize(waveform, decibel, self.sample_rate)
 
 
-class Room(Change):
+class Room(WaveformAugmentation):
     """A room whose answer falls by 60 dB within at most `seconds`, 0 to 20 dB below the direct sound."""
 
     def __init__(self, share: float, seconds: float, sample_rate: int) -> None:
@@ -132,7 +132,7 @@ class Room(Change):
         return reverberate(waveform, room_response(seconds, level, length, self.sample_rate))
 
 
-class Noise(Change):
+class Noise(WaveformAugmentation):
     """Noise, from white to brown, at a signal-to-noise ratio of `least` to `least` + 30 decibels."""
 
     def __init__(self, share: float, least: float) -> None:
@@ -159,12 +159,12 @@ class TimeShift(nn.Module):
 class Gain(nn.Module):
     """Images of sounds louder or softer by at most `most` decibels."""
 
-    def __init__(self, most: float, scale: str, decibel_range: float) -> None:
+    def __init__(self, most: float, amplitude_scale: str, decibel_range: float) -> None:
         super().__init__()
-        self.most, self.scale, self.decibel_range = most, scale, decibel_range
+        self.most, self.amplitude_scale, self.decibel_range = most, amplitude_scale, decibel_range
 
     def forward(self, images: Tensor) -> Tensor:
-        return change_level(images, _uniform(images, -self.most, self.most), self.scale, self.decibel_range)
+        return change_level(images, _uniform(images, -self.most, self.most), self.amplitude_scale, self.decibel_range)
 
 
 def shift_pitch(waveform: Tensor, semitones: Tensor, sample_rate: int) -> Tensor:
@@ -269,13 +269,13 @@ def shift_columns(images: Tensor, columns: Tensor) -> Tensor:
     return torch.where(inside, images.gather(3, index), 0)
 
 
-def change_level(images: Tensor, decibel: Tensor, scale: str, decibel_range: float) -> Tensor:
+def change_level(images: Tensor, decibel: Tensor, amplitude_scale: str, decibel_range: float) -> Tensor:
     """Images `(batch, channel, rows, columns)` of sounds `decibel` `(batch,)` louder, clipped to the scale's range."""
     decibel = decibel[:, None, None, None]
-    if scale == "decibel":  # at zero nobody knows how far below the range a value was
+    if amplitude_scale == "decibel":  # at zero nobody knows how far below the range a value was
         return torch.where(images > 0, (images + decibel / decibel_range).clamp(0, 1), 0)
     louder = images * 10 ** (decibel / 20)
-    return louder.clamp(-1, 1) if scale == "signed" else louder
+    return louder.clamp(-1, 1) if amplitude_scale == "signed" else louder
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, classes: int) -> tuple[Tensor, Tensor]:

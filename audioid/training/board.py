@@ -11,8 +11,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
+from audioid.pipeline.recordings import PreparedData
 from audioid.training import figures
-from audioid.training.material import Material
 
 RESULTS = ("test/accuracy", "test/macro_f1", "test/loss")
 MOST_EXAMPLES = 40
@@ -33,12 +33,14 @@ class Board(TensorBoardLogger):
         # an older one.
         self.experiment.flush()
 
-    def choices(self, settings: Mapping[str, Any]) -> None:
+    def log_hyperparameters(self, settings: Mapping[str, Any]) -> None:
         """The run's row in the HParams tab, with a column for each result still to come."""
         for summary in hparams(_flat(settings), dict.fromkeys(RESULTS, 0.0)):
             self.experiment._get_file_writer().add_summary(summary)
 
-    def result(self, counts: NDArray[np.int64], classes: list[str], scores: Sequence[float], epoch: int) -> None:
+    def log_test_results(
+        self, counts: NDArray[np.int64], classes: list[str], scores: Sequence[float], epoch: int
+    ) -> None:
         """The test part's scores in the order of RESULTS, its confusion matrix `(label, predicted)`, and
         the accuracy of each class."""
         for tag, value in zip(RESULTS, scores, strict=True):
@@ -47,7 +49,7 @@ class Board(TensorBoardLogger):
         self.experiment.add_figure("test/accuracy per class", figures.class_accuracy(counts, classes), epoch)
 
     def examples(
-        self, rows: NDArray[np.int64], material: Material, sample_rate: int, transform: torch.nn.Module
+        self, rows: NDArray[np.int64], material: PreparedData, sample_rate: int, transform: torch.nn.Module
     ) -> None:
         """The images and the sounds of the recordings in these rows."""
         rows = rows[:MOST_EXAMPLES]

@@ -21,12 +21,12 @@ from torch.utils.data import DataLoader
 from audioid import model_folder, models, transforms
 from audioid.data.datamodule import AudioDataModule, Batch
 from audioid.errors import AudioidError
+from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.schema import Settings
 from audioid.training import record
 from audioid.training.augment import Augment
 from audioid.training.board import Board
 from audioid.training.callbacks import KeepLast, ProgressLines
-from audioid.training.material import Material, Stopwatch, gather
 from audioid.training.module import Classifier
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -55,7 +55,7 @@ def run(settings: Settings, folder: Path) -> None:
 
 def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     device = device_of(settings)
-    material = gather(settings, watch, device=device)
+    material = prepare_data(settings, watch, device=device)
     index, parts = material.index, material.split
     board = Board(folder)
     trainer = _trainer(settings, folder, board, has_validation=len(parts.val) > 0)
@@ -89,9 +89,9 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     )
     if settings.image.standardize != "none":
         normalize = cast(models.Normalize, network[0])
-        normalize.fit((images for images, _ in data.in_order(parts.train)), over=settings.image.standardize)
+        normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
     if trainer.is_global_zero:
-        board.choices(asdict(settings))
+        board.log_hyperparameters(asdict(settings))
     module = Classifier(
         cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
         augment,
@@ -106,14 +106,17 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
 
     network.eval().to(device)
     with watch("test"):
-        known = {
-            part: _log_probabilities(network, data.in_order(rows), device)
+        log_probabilities = {
+            part: _log_probabilities(network, data.eval_dataloader(rows), device)
             for part, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
         }
-    if not np.isfinite(known["test"]).all():
+    if not np.isfinite(log_probabilities["test"]).all():
         raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
-    judged = {part: _judged(known[part], index.targets[getattr(parts, part)]) for part in known}
-    test_targets, predicted = index.targets[parts.test], known["test"].argmax(1)
+    scores_of = {
+        part: _accuracy_and_loss(log_probabilities[part], index.targets[getattr(parts, part)])
+        for part in log_probabilities
+    }
+    test_targets, predicted = index.targets[parts.test], log_probabilities["test"].argmax(1)
     macro_f1 = float(f1_score(test_targets, predicted, average="macro"))
     scores = {
         "transform": settings.transform.name,
@@ -124,11 +127,11 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         "n_train": len(parts.train),
         "n_val": len(parts.val),
         "n_test": len(parts.test),
-        "train_accuracy": judged["train"][0],
-        "val_accuracy": judged["val"][0] if len(parts.val) else None,
-        "test_accuracy": judged["test"][0],
+        "train_accuracy": scores_of["train"][0],
+        "val_accuracy": scores_of["val"][0] if len(parts.val) else None,
+        "test_accuracy": scores_of["test"][0],
         "test_macro_f1": macro_f1,
-        "test_loss": judged["test"][1],
+        "test_loss": scores_of["test"][1],
         "epochs": epochs,
         "max_epochs": settings.trainer.max_epochs,
         "parameters": sum(weights.numel() for weights in network.parameters()),
@@ -136,7 +139,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         "commit": record.commit(),
         "versions": record.versions(),
     }
-    record.write_predictions(folder / "predictions.csv", index, parts.test, np.exp(known["test"]))
+    record.write_predictions(folder / "predictions.csv", index, parts.test, np.exp(log_probabilities["test"]))
     model_folder.save(
         folder / "model",
         network,
@@ -147,7 +150,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         model=asdict(settings.model),
     )
     counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
-    board.result(counts, index.classes, [judged["test"][0], macro_f1, judged["test"][1]], epochs)
+    board.log_test_results(counts, index.classes, [scores_of["test"][0], macro_f1, scores_of["test"][1]], epochs)
     train = parts.train
     firsts = train[np.unique(index.targets[train], return_index=True)[1]]  # of each class, by path
     board.examples(firsts, material, settings.audio.sample_rate, picture)
@@ -249,7 +252,7 @@ def _log_probabilities(network: nn.Module, batches: DataLoader[Batch], device: s
     return np.concatenate(found) if found else np.empty((0, 0))
 
 
-def _judged(log_probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> tuple[float, float]:
+def _accuracy_and_loss(log_probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy and mean cross-entropy."""
     if not len(targets):
         return float("nan"), float("nan")
@@ -257,7 +260,7 @@ def _judged(log_probabilities: NDArray[np.float64], targets: NDArray[np.int64]) 
     return float(right.mean()), float(-log_probabilities[np.arange(len(targets)), targets].mean())
 
 
-def _described(material: Material) -> str:
+def _described(material: PreparedData) -> str:
     index, parts = material.index, material.split
     text = f"{len(index.table)} recordings of {len(index.classes)} classes: {len(parts.train)} to train on, "
     text += f"{len(parts.val)} to choose the epoch, {len(parts.test)} to judge at the end"

@@ -9,7 +9,7 @@ from audioid.transforms.cwt import Cwt
 
 
 class Cqt(Cwt):
-    """Constant-Q images; see `Picture`.
+    """Constant-Q images; see `TimeFrequencyTransform`.
 
     Args:
         filter_scale: 1 for windows just long enough to tell a row from the next where the `size` rows are spread
@@ -25,8 +25,8 @@ class Cqt(Cwt):
         size: int,
         f_min: float,
         f_max: float,
-        spacing: str,
-        scale: str,
+        frequency_scale: str,
+        amplitude_scale: str,
         decibel_range: float,
         sample_rate: int,
         n_samples: int,
@@ -42,8 +42,8 @@ class Cqt(Cwt):
             size=size,
             f_min=f_min,
             f_max=f_max,
-            spacing=spacing,
-            scale=scale,
+            frequency_scale=frequency_scale,
+            amplitude_scale=amplitude_scale,
             decibel_range=decibel_range,
             sample_rate=sample_rate,
             n_samples=n_samples,

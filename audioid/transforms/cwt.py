@@ -15,7 +15,7 @@ from torch import Tensor
 from audioid.errors import AudioidError
 from audioid.transforms import wavelets
 from audioid.transforms.bands import SUPPORT, BandPower, next_smooth, pad
-from audioid.transforms.image import Picture, check_below_nyquist, check_finite, row_frequencies
+from audioid.transforms.image import TimeFrequencyTransform, check_below_nyquist, check_finite, row_frequencies
 from audioid.transforms.wavelets import Wavelet
 
 
@@ -133,8 +133,8 @@ def warn_if_longer(mother: Wavelet, centers: Tensor, seconds: float) -> None:
         )
 
 
-class Cwt(Picture):
-    """Wavelet images; see `Picture`.
+class Cwt(TimeFrequencyTransform):
+    """Wavelet images; see `TimeFrequencyTransform`.
 
     Args:
         wavelet, norm, padding: as for `cwt`.
@@ -153,8 +153,8 @@ class Cwt(Picture):
         size: int,
         f_min: float,
         f_max: float,
-        spacing: str,
-        scale: str,
+        frequency_scale: str,
+        amplitude_scale: str,
         decibel_range: float,
         sample_rate: int,
         n_samples: int,
@@ -163,7 +163,7 @@ class Cwt(Picture):
         check_choice("transform.norm", norm, ("l1", "l2"))
         check_choice("transform.padding", padding, ("zero", "reflect"))
         if scales is None:
-            bands = row_frequencies(size, f_min, f_max, spacing)
+            bands = row_frequencies(size, f_min, f_max, frequency_scale)
         else:
             if len(scales) != 2 or not 1 <= scales[0] < scales[1]:
                 raise AudioidError(f"transform.scales: {list(scales)} must be [FIRST, LAST], from 1 on and rising")
@@ -172,7 +172,7 @@ class Cwt(Picture):
         super().__init__(
             bands,
             size=size,
-            scale=scale,
+            amplitude_scale=amplitude_scale,
             decibel_range=decibel_range,
             sample_rate=sample_rate,
             n_samples=n_samples,
@@ -187,5 +187,5 @@ class Cwt(Picture):
             size=size,
             norm=norm,
             padding=padding,
-            signed=scale == "signed",
+            signed=amplitude_scale == "signed",
         )

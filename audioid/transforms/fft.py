@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audioid.errors import AudioidError
-from audioid.transforms.image import Picture, row_frequencies
+from audioid.transforms.image import TimeFrequencyTransform, row_frequencies
 
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
 # `auto`: as long as the 1,024 samples at 22,050 Hz that music analysis commonly takes.
@@ -69,8 +69,8 @@ class FilterPower(torch.nn.Module):
         return (power @ self.filters).transpose(1, 2)
 
 
-class Fft(Picture):
-    """Fourier images; see `Picture`.
+class Fft(TimeFrequencyTransform):
+    """Fourier images; see `TimeFrequencyTransform`.
 
     Args:
         n_fft: FFT size in samples, or `auto`: at least twice the window.
@@ -89,21 +89,21 @@ class Fft(Picture):
         size: int,
         f_min: float,
         f_max: float,
-        spacing: str,
-        scale: str,
+        frequency_scale: str,
+        amplitude_scale: str,
         decibel_range: float,
         sample_rate: int,
         n_samples: int,
     ) -> None:
         if window not in WINDOWS:
             raise AudioidError(f"transform.window: there is no {window!r}; choose one of {', '.join(WINDOWS)}")
-        if scale == "signed":
-            raise AudioidError("image.scale: fft has no signed values; choose decibel or magnitude")
-        bands = row_frequencies(n_mels or size, f_min, f_max, spacing)
+        if amplitude_scale == "signed":
+            raise AudioidError("image.amplitude_scale: fft has no signed values; choose decibel or magnitude")
+        bands = row_frequencies(n_mels or size, f_min, f_max, frequency_scale)
         super().__init__(
             bands,
             size=size,
-            scale=scale,
+            amplitude_scale=amplitude_scale,
             decibel_range=decibel_range,
             sample_rate=sample_rate,
             n_samples=n_samples,

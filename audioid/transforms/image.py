@@ -10,16 +10,16 @@ from torch.nn import functional
 from audioid.errors import AudioidError
 
 
-def row_frequencies(size: int, f_min: float, f_max: float, spacing: str) -> Tensor:
-    """Centre frequencies in hertz `(size,)`, float64, from `f_min` to `f_max`, even on the axis that `spacing` names.
+def row_frequencies(size: int, f_min: float, f_max: float, frequency_scale: str) -> Tensor:
+    """Centre frequencies in hertz `(size,)`, float64, from `f_min` to `f_max`, even on that scale.
 
     Mel is O'Shaughnessy's 2595 log10(1 + f / 700).
     """
     if not 0 < f_min < f_max:
         raise AudioidError(f"image.f_min: {f_min:g} Hz must lie between 0 and image.f_max ({f_max:g} Hz); change one")
-    if spacing not in _AXES:
-        raise AudioidError(f"image.spacing: there is no {spacing!r}; choose one of {', '.join(_AXES)}")
-    forward, inverse = _AXES[spacing]
+    if frequency_scale not in _AXES:
+        raise AudioidError(f"image.frequency_scale: there is no {frequency_scale!r}; choose one of {', '.join(_AXES)}")
+    forward, inverse = _AXES[frequency_scale]
     grid = np.linspace(forward(f_min), forward(f_max), size)
     return torch.tensor([inverse(value) for value in grid], dtype=torch.float64)
 
@@ -39,16 +39,16 @@ def check_below_nyquist(highest: float, sample_rate: float) -> None:
         )
 
 
-class Picture(torch.nn.Module):
+class TimeFrequencyTransform(torch.nn.Module):
     """The base of all transforms: waveforms `(batch, time)` to images `(batch, 1, size, size)`.
 
     Row 0 is the lowest frequency and column 0 the start of the clip. `frequencies` (hertz per row) and `times`
     (seconds per column's centre) are float64 tensors. A subclass sets `values`, the module that turns a waveform into
     `(batch, bands, size)`: the mean power in each column, where a tone of amplitude 1 has the power 1, or for
-    `scale="signed"` the mean coefficient.
+    `amplitude_scale="signed"` the mean coefficient.
 
-    `scale="decibel"` is relative to the clip's own loudest value, from `decibel_range` below it (0) to it (1);
-    `magnitude` is the root of the mean power; `signed` is divided by the clip's largest absolute value, -1 to 1.
+    `amplitude_scale="decibel"` is relative to the clip's own loudest value, from `decibel_range` below it (0) to it
+    (1); `magnitude` is the root of the mean power; `signed` is divided by the clip's largest absolute value, -1 to 1.
     Silence gives zeros.
     """
 
@@ -61,19 +61,21 @@ class Picture(torch.nn.Module):
         band_frequencies: Tensor,
         *,
         size: int,
-        scale: str,
+        amplitude_scale: str,
         decibel_range: float,
         sample_rate: int,
         n_samples: int,
         n_shown: int,
     ) -> None:
         super().__init__()
-        if scale not in ("decibel", "magnitude", "signed"):
-            raise AudioidError(f"image.scale: there is no {scale!r}; choose decibel, magnitude or signed")
+        if amplitude_scale not in ("decibel", "magnitude", "signed"):
+            raise AudioidError(
+                f"image.amplitude_scale: there is no {amplitude_scale!r}; choose decibel, magnitude or signed"
+            )
         if n_shown < 2:
             raise AudioidError(f"waveform: {n_shown} samples make no picture; give a clip of at least 2 samples")
         check_below_nyquist(float(band_frequencies.max()), sample_rate)
-        self.size, self.scale, self.decibel_range = size, scale, decibel_range
+        self.size, self.amplitude_scale, self.decibel_range = size, amplitude_scale, decibel_range
         self.n_samples, self.n_shown = n_samples, n_shown
         columns = torch.arange(size, dtype=torch.float64)
         self.times = (columns + 0.5) * n_shown / size / sample_rate
@@ -94,9 +96,9 @@ class Picture(torch.nn.Module):
 
     def _scaled(self, values: Tensor) -> Tensor:
         """`(batch, bands, size)` of power or coefficients to the image `(batch, 1, size, size)`."""
-        if self.scale == "signed":
+        if self.amplitude_scale == "signed":
             values = values / _largest(values.abs())
-        elif self.scale == "magnitude":
+        elif self.amplitude_scale == "magnitude":
             values = values.clamp(min=torch.finfo(values.dtype).tiny).sqrt()
         else:
             floor = 10 ** (-self.decibel_range / 10)

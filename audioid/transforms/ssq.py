@@ -14,7 +14,7 @@ from audioid.errors import AudioidError
 from audioid.transforms import wavelets
 from audioid.transforms.bands import SUPPORT, next_smooth, pad
 from audioid.transforms.cwt import check_choice, log_steps, warn_if_longer
-from audioid.transforms.image import Picture, row_frequencies
+from audioid.transforms.image import TimeFrequencyTransform, row_frequencies
 from audioid.transforms.wavelets import Wavelet
 
 # Coefficients of a clip are computed for so many samples at a time, which bounds the memory.
@@ -70,8 +70,8 @@ class Squeeze(torch.nn.Module):
         return torch.zeros_like(values).scatter_add(1, rows, values).square().sum(-1)
 
 
-class Ssq(Picture):
-    """Synchrosqueezed images; see `Picture`.
+class Ssq(TimeFrequencyTransform):
+    """Synchrosqueezed images; see `TimeFrequencyTransform`.
 
     Args:
         wavelet: a complex one.
@@ -86,8 +86,8 @@ class Ssq(Picture):
         size: int,
         f_min: float,
         f_max: float,
-        spacing: str,
-        scale: str,
+        frequency_scale: str,
+        amplitude_scale: str,
         decibel_range: float,
         sample_rate: int,
         n_samples: int,
@@ -96,13 +96,13 @@ class Ssq(Picture):
         check_choice("transform.padding", padding, ("zero", "reflect"))
         if not mother.is_complex:
             raise AudioidError(f"transform.wavelet: {wavelet} has no phase to squeeze by; choose a complex one")
-        if scale == "signed":
-            raise AudioidError("image.scale: ssq has no signed values; choose decibel or magnitude")
-        bands = row_frequencies(size, f_min, f_max, spacing)
+        if amplitude_scale == "signed":
+            raise AudioidError("image.amplitude_scale: ssq has no signed values; choose decibel or magnitude")
+        bands = row_frequencies(size, f_min, f_max, frequency_scale)
         super().__init__(
             bands,
             size=size,
-            scale=scale,
+            amplitude_scale=amplitude_scale,
             decibel_range=decibel_range,
             sample_rate=sample_rate,
             n_samples=n_samples,

@@ -159,11 +159,11 @@ def test_notes_tell_what_the_interval_covers(write_run: Any, tmp_path: Path) -> 
 
 def test_image_settings_of_each_transform_s_own_are_compared_and_said(write_run: Any, tmp_path: Path) -> None:
     for seed in (0, 1):
-        write_run("fft", seed, 0.8, settings={"image": {"scale": "decibel", "size": 100}})
-        write_run("cwt", seed, 0.9, settings={"image": {"scale": "signed", "size": 100}})
+        write_run("fft", seed, 0.8, settings={"image": {"amplitude_scale": "decibel", "size": 100}})
+        write_run("cwt", seed, 0.9, settings={"image": {"amplitude_scale": "signed", "size": 100}})
     (found,) = comparisons(find_runs(tmp_path)[0])
     assert found.differences[0].n == 2
-    assert "The transforms do not share image.scale: signed for cwt, decibel for fft." in found.notes
+    assert "The transforms do not share image.amplitude_scale: signed for cwt, decibel for fft." in found.notes
 
 
 def test_image_settings_that_vary_within_a_transform_are_compared_apart(write_run: Any, tmp_path: Path) -> None:

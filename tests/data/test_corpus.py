@@ -10,13 +10,13 @@ import soundfile
 from audioid.config import compose
 from audioid.data import near_duplicates
 from audioid.data.corpus import read_corpus, read_groups
-from audioid.schema import SyntheticData
+from audioid.schema import SyntheticDataSettings
 from tests.conftest import write_tones
 
 
-def small() -> SyntheticData:
+def small() -> SyntheticDataSettings:
     data = compose(["data.per_class=4", "data.kits=2", "data.seconds=0.1"]).data
-    assert isinstance(data, SyntheticData)
+    assert isinstance(data, SyntheticDataSettings)
     return data
 
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from audioid.data.grouping import part_groups
-from audioid.data.split import Split, split
+from audioid.data.split import SplitIndices, split
 from audioid.errors import AudioidError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 quick = settings(max_examples=100, deadline=None)
 
 
-def parted(targets: Any, **changes: Any) -> Split:
+def parted(targets: Any, **changes: Any) -> SplitIndices:
     targets = np.asarray(targets, np.int64)
     values: dict[str, Any] = {
         "name": "stratified",
@@ -30,18 +30,18 @@ def parted(targets: Any, **changes: Any) -> Split:
     return split(targets, **(values | changes))
 
 
-def parts(found: Split) -> list[Rows]:
+def parts(found: SplitIndices) -> list[RowNumbers]:
     return [found.train, found.val, found.test]
 
 
-def assert_partition(found: Split, rows: int) -> None:
+def assert_partition(found: SplitIndices, rows: int) -> None:
     for part in parts(found):
         assert part.dtype == np.int64
         assert (np.diff(part) > 0).all()
     assert sorted(np.concatenate(parts(found)).tolist()) == list(range(rows))
 
 
-def assert_same(one: Split, two: Split) -> None:
+def assert_same(one: SplitIndices, two: SplitIndices) -> None:
     for left, right in zip(parts(one), parts(two), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -51,7 +51,9 @@ class_sizes = st.lists(st.integers(3, 60), min_size=2, max_size=8)
 
 
 @st.composite
-def grouped_rows(draw: st.DrawFn, most: int = 5, own: tuple[int, int] = (3, 8), shared: int = 6) -> tuple[Rows, Rows]:
+def grouped_rows(
+    draw: st.DrawFn, most: int = 5, own: tuple[int, int] = (3, 8), shared: int = 6
+) -> tuple[RowNumbers, RowNumbers]:
     """Targets and groups of 2 to `most` classes, each with so many groups of its own, and some that they share."""
     classes = draw(st.integers(2, most))
     targets: list[int] = []
@@ -104,7 +106,7 @@ def test_another_seed_is_another_split_and_each_row_has_its_chance() -> None:
     seed=st.integers(0, 99),
 )
 def test_grouped_keeps_groups_whole_and_classes_everywhere(
-    rows: tuple[Rows, Rows], shares: tuple[float, float], seed: int
+    rows: tuple[RowNumbers, RowNumbers], shares: tuple[float, float], seed: int
 ) -> None:
     targets, groups = rows
     test, val = shares
@@ -119,7 +121,7 @@ def test_grouped_keeps_groups_whole_and_classes_everywhere(
     assert parted(targets, name="grouped", groups=names, test_fraction=test, val_fraction=val).train.size
 
 
-def unevenness(targets: Rows, part: Rows, shares: NDArray[np.float64]) -> float:
+def unevenness(targets: RowNumbers, part: RowNumbers, shares: NDArray[np.float64]) -> float:
     counts = np.zeros((len(shares), targets.max() + 1))
     np.add.at(counts, (part, targets), 1)
     totals = np.bincount(targets)
@@ -130,7 +132,7 @@ def unevenness(targets: Rows, part: Rows, shares: NDArray[np.float64]) -> float:
 
 @settings(max_examples=40, deadline=None)
 @given(rows=grouped_rows(most=3, own=(2, 3), shared=2), share=st.floats(0.1, 0.5))
-def test_classes_are_nearly_as_even_as_groups_allow(rows: tuple[Rows, Rows], share: float) -> None:
+def test_classes_are_nearly_as_even_as_groups_allow(rows: tuple[RowNumbers, RowNumbers], share: float) -> None:
     targets, groups = rows
     shares = np.array([1 - share, share])
     classes = [str(label) for label in range(targets.max() + 1)]
@@ -181,7 +183,7 @@ def test_kfold_tests_every_row_once(sizes: list[int], folds: int, val: float, se
 
 @quick
 @given(rows=grouped_rows(), seed=st.integers(0, 99))
-def test_kfold_keeps_groups_whole(rows: tuple[Rows, Rows], seed: int) -> None:
+def test_kfold_keeps_groups_whole(rows: tuple[RowNumbers, RowNumbers], seed: int) -> None:
     targets, groups = rows
     found = [parted(targets, name="kfold", groups=groups, folds=3, fold=fold, seed=seed) for fold in range(3)]
     assert sorted(np.concatenate([one.test for one in found]).tolist()) == list(range(targets.size))
@@ -208,7 +210,7 @@ def test_given_parts_stay_as_published(data: st.DataObject, val: float, grouped:
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
-def test_a_missing_validation_part_is_taken_from_the_official_training_part(groups: Rows | None) -> None:
+def test_a_missing_validation_part_is_taken_from_the_official_training_part(groups: RowNumbers | None) -> None:
     targets = np.arange(60) // 4 % 3
     names = np.where(np.arange(60) < 48, "train", "test")
     found = parted(targets, name="given", official_split=names, val_fraction=0.2, groups=groups)

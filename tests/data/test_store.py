@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioid.data import store as store_module
-from audioid.data.store import Compute, Row, Rows, Stage, Store, shard_of
+from audioid.data.store import Compute, Row, Stage, Store, StoredRows, shard_of
 from audioid.errors import AudioidError
 
 STAGE = Stage("squares", version="1", settings={"power": 2}, shape=(3, 5))
@@ -30,7 +30,7 @@ def expected(checksum: str) -> Row:
 
 
 def computing(checksums: list[str], log: list[str]) -> Compute:
-    """Rows that depend on the checksum alone, and a record of which were computed."""
+    """StoredRows that depend on the checksum alone, and a record of which were computed."""
 
     def compute(numbers: np.ndarray) -> Iterator[Row | str]:
         for number in numbers:
@@ -40,14 +40,14 @@ def computing(checksums: list[str], log: list[str]) -> Compute:
     return compute
 
 
-def ask(root: Path, checksums: list[str] = CHECKSUMS, stage: Stage = STAGE) -> tuple[Rows, list[str]]:
+def ask(root: Path, checksums: list[str] = CHECKSUMS, stage: Stage = STAGE) -> tuple[StoredRows, list[str]]:
     """The rows, and the checksums for which something had to be computed."""
     log: list[str] = []
     rows = Store(root, max_bytes=10**9).rows(stage, checksums, computing(checksums, log), shards=4)
     return rows, log
 
 
-def assert_right(rows: Rows, checksums: list[str] = CHECKSUMS) -> None:
+def assert_right(rows: StoredRows, checksums: list[str] = CHECKSUMS) -> None:
     assert len(rows) == len(checksums)
     everything = rows[np.arange(len(rows))]
     assert everything.dtype == np.float32
@@ -122,7 +122,7 @@ def test_some_rows_alone(tmp_path: Path) -> None:
 def test_rows_may_be_sent_to_another_process(tmp_path: Path) -> None:
     rows, _ = ask(tmp_path)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        received = pool.apply(Rows.__getitem__, (rows, np.array([3, 1])))
+        received = pool.apply(StoredRows.__getitem__, (rows, np.array([3, 1])))
     np.testing.assert_array_equal(received, rows[np.array([3, 1])])
 
 
@@ -218,7 +218,7 @@ def test_a_row_of_another_shape_is_refused(tmp_path: Path) -> None:
 # Size limit
 
 
-def fill(root: Path, name: str, *, limit: int) -> Rows:
+def fill(root: Path, name: str, *, limit: int) -> StoredRows:
     stage = Stage(name, "1", {}, (1000,))  # 4 kB and a little
     return Store(root, max_bytes=limit).rows(stage, CHECKSUMS[:1], lambda _: [np.zeros(1000, np.float32)], shards=1)
 

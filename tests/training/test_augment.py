@@ -16,7 +16,7 @@ from audioid.training.module import Classifier
 
 RATE = 16000
 TIME = torch.arange(RATE) / RATE
-IMAGE = {"size": 50, "scale": "decibel", "decibel_range": 80.0}
+IMAGE = {"size": 50, "amplitude_scale": "decibel", "decibel_range": 80.0}
 RANGE = 80.0
 
 
@@ -210,20 +210,22 @@ def test_time_shift_moves_columns_and_brings_in_silence() -> None:
     assert torch.equal(shifted[2], images[2])
 
 
-@pytest.mark.parametrize("scale", ["decibel", "magnitude", "signed"])
-def test_gain_is_that_many_decibels(scale: str) -> None:
+@pytest.mark.parametrize("amplitude_scale", ["decibel", "magnitude", "signed"])
+def test_gain_is_that_many_decibels(amplitude_scale: str) -> None:
     amplitude = torch.tensor([0.01, 0.1, 0.3]).reshape(1, 1, 3, 1)
-    images = 1 + 20 * torch.log10(amplitude) / RANGE if scale == "decibel" else amplitude
-    louder = augment.change_level(images, torch.tensor([6.0]), scale, RANGE)
-    back = 10 ** ((louder - 1) * RANGE / 20) if scale == "decibel" else louder
+    images = 1 + 20 * torch.log10(amplitude) / RANGE if amplitude_scale == "decibel" else amplitude
+    louder = augment.change_level(images, torch.tensor([6.0]), amplitude_scale, RANGE)
+    back = 10 ** ((louder - 1) * RANGE / 20) if amplitude_scale == "decibel" else louder
     torch.testing.assert_close(20 * torch.log10(back / amplitude), torch.full((1, 1, 3, 1), 6.0), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(("scale", "low", "high"), [("decibel", 0, 1), ("signed", -1, 1), ("magnitude", -60, 60)])
-def test_gain_stays_in_the_range_of_the_scale(scale: str, low: float, high: float) -> None:
+@pytest.mark.parametrize(
+    ("amplitude_scale", "low", "high"), [("decibel", 0, 1), ("signed", -1, 1), ("magnitude", -60, 60)]
+)
+def test_gain_stays_in_the_range_of_the_scale(amplitude_scale: str, low: float, high: float) -> None:
     images = torch.linspace(max(low, -1), 1, 50).reshape(1, 1, 50, 1)
     for change in (-30.0, 30.0):
-        changed = augment.change_level(images, torch.tensor([change]), scale, RANGE)
+        changed = augment.change_level(images, torch.tensor([change]), amplitude_scale, RANGE)
         assert changed.min() >= low
         assert changed.max() <= high
         assert torch.equal(changed[images == 0], images[images == 0])  # silence stays
@@ -250,7 +252,7 @@ def test_masks_blank_one_band_of_their_own_in_each_image(key: str, axis: int) ->
 
 def test_image_changes_differ_within_a_batch() -> None:
     same = torch.rand(1, 1, 50, 50).expand(8, -1, -1, -1)
-    for changes in ({"time_shift": 0.4}, {"gain": 6.0}):
+    for changes in ({"time_shift": 0.4}, {"gain_db": 6.0}):
         assert len({tuple(image.flatten().tolist()) for image in applied(same, **changes)}) > 4
 
 
@@ -328,12 +330,12 @@ def test_a_seed_repeats_the_draws(option: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("pitch", 2), ("speed", 0.1), ("filter", 9), ("room", 0.2), ("noise", 0), ("share", 0.9)),
-        *(("time_shift", 0.3), ("gain", 6), ("frequency_mask", 0.3), ("time_mask", 0.3), ("mixup", 0.4)),
+        *(("pitch_semitones", 2), ("speed", 0.1), ("eq_db", 9), ("reverb_seconds", 0.2), ("min_snr_db", 0), ("p", 0.9)),
+        *(("time_shift", 0.3), ("gain_db", 6), ("frequency_mask", 0.3), ("time_mask", 0.3), ("mixup", 0.4)),
     ],
 )
 def test_every_key_has_effect(key: str, value: float) -> None:
-    base = ["augment.noise=0"] if key == "share" else []
+    base = ["augment.min_snr_db=0"] if key == "p" else []
     plain, changed = built("none", *base), built("none", *base, f"augment.{key}={value}")
     rows = bursts(16) if changed.of_sound else torch.rand(16, 1, 50, 50)
     targets = torch.arange(16) % 3

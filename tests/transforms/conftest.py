@@ -11,7 +11,14 @@ import pytest
 @pytest.fixture
 def image() -> dict[str, Any]:
     """Settings of a small image."""
-    return {"size": 40, "f_min": 100.0, "f_max": 3000.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0}
+    return {
+        "size": 40,
+        "f_min": 100.0,
+        "f_max": 3000.0,
+        "frequency_scale": "log",
+        "amplitude_scale": "decibel",
+        "decibel_range": 80.0,
+    }
 
 
 @pytest.fixture

@@ -43,10 +43,11 @@ def test_arms_of_a_comparison_share_their_axes(image: dict[str, Any], options: d
 
 
 @pytest.mark.parametrize(
-    ("spacing", "middle"), [("log", 1000.0), ("linear", 5050.0), ("mel", 700 * ((800 / 700 * 10700 / 700) ** 0.5 - 1))]
+    ("frequency_scale", "middle"),
+    [("log", 1000.0), ("linear", 5050.0), ("mel", 700 * ((800 / 700 * 10700 / 700) ** 0.5 - 1))],
 )
-def test_spacing(spacing: str, middle: float) -> None:
-    rows = row_frequencies(3, 100, 10000, spacing)
+def test_spacing(frequency_scale: str, middle: float) -> None:
+    rows = row_frequencies(3, 100, 10000, frequency_scale)
     assert rows[1] == pytest.approx(middle, rel=1e-6)
 
 
@@ -54,7 +55,7 @@ def test_spacing(spacing: str, middle: float) -> None:
 def test_a_long_clip_is_the_mean_of_its_columns(name: str, image: dict[str, Any], options: dict[str, Any]) -> None:
     """What sounds in one column of a long clip is seen there, and as bright as in a short clip."""
     n = 20 * RATE
-    module = transforms.build(options[name], image | {"scale": "magnitude"}, sample_rate=RATE, n_samples=n)
+    module = transforms.build(options[name], image | {"amplitude_scale": "magnitude"}, sample_rate=RATE, n_samples=n)
     waveform = torch.zeros(1, n)
     tone = torch.sin(2 * torch.pi * module.frequencies[25] * torch.arange(n // 40) / RATE).float()
     waveform[0, 12 * n // 40 : 13 * n // 40] = tone
@@ -96,10 +97,10 @@ def test_bad_waveforms(name: str, image: dict[str, Any], options: dict[str, Any]
         ("fft", {}, {"f_max": 4001.0}, "4001 Hz is above half the sample rate"),
         ("cwt", {}, {"f_max": 4001.0}, "4001 Hz is above half the sample rate"),
         ("cwt", {}, {"f_min": 0.0}, "image.f_min"),
-        ("cqt", {}, {"spacing": "bark"}, "image.spacing: there is no 'bark'"),
-        ("cwt", {}, {"scale": "power"}, "image.scale: there is no 'power'"),
+        ("cqt", {}, {"frequency_scale": "bark"}, "image.frequency_scale: there is no 'bark'"),
+        ("cwt", {}, {"amplitude_scale": "power"}, "image.amplitude_scale: there is no 'power'"),
         ("ssq", {"wavelet": "mexh"}, {}, "mexh has no phase"),
-        ("ssq", {}, {"scale": "signed"}, "ssq has no signed"),
+        ("ssq", {}, {"amplitude_scale": "signed"}, "ssq has no signed"),
     ],
 )
 def test_bad_settings(
@@ -126,7 +127,7 @@ def test_squeezing_sharpens(image: dict[str, Any], options: dict[str, Any]) -> N
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             option = options[name] | {"wavelet": "gmw20-3"}
-            module = transforms.build(option, image | {"scale": "magnitude"}, sample_rate=RATE, n_samples=N)
+            module = transforms.build(option, image | {"amplitude_scale": "magnitude"}, sample_rate=RATE, n_samples=N)
         column = module(tone)[0, 0, :, 20]
         widths[name] = int((column > 0.5 * column.max()).sum())
         assert float(column.max()) == pytest.approx(1, abs=0.06)

@@ -84,7 +84,9 @@ def test_image_is_the_oracles(oracle: ModuleType, image: dict[str, Any], options
     image |= {"f_max": 2000.0}
     waveform = noise(RATE, 2)
     waveform[1] *= torch.exp(-torch.arange(RATE) / 500)
-    module = transforms.build(options["cwt"], image | {"scale": "magnitude"}, sample_rate=RATE, n_samples=RATE)
+    module = transforms.build(
+        options["cwt"], image | {"amplitude_scale": "magnitude"}, sample_rate=RATE, n_samples=RATE
+    )
     expected = [np.sqrt(oracle.mean_power(clip.numpy(), RATE, module.frequencies.numpy(), 40)) for clip in waveform]
     assert error(module(waveform.float())[:, 0], expected) < 1e-3
     decibels = 20 * np.log10(np.array(expected) / np.max(expected, axis=(1, 2), keepdims=True))
@@ -98,7 +100,7 @@ def test_image_of_any_length_is_the_pooled_coefficients(
     n: int, name: str, image: dict[str, Any], options: dict[str, Any]
 ) -> None:
     waveform = noise(n)
-    setting = image | {"scale": "magnitude", "size": 8, "f_min": 300.0, "f_max": 2000.0}
+    setting = image | {"amplitude_scale": "magnitude", "size": 8, "f_min": 300.0, "f_max": 2000.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = transforms.build(options["cwt"] | {"wavelet": name}, setting, sample_rate=RATE, n_samples=n)
@@ -156,7 +158,9 @@ def test_shift_by_a_column_shifts_the_image(image: dict[str, Any], options: dict
     waveform[0, 1000:4000] = noise(3000).float()
     waveform[1, 1200:4200] = waveform[0, 1000:4000]
     for name in options:
-        module = transforms.build(options[name], image | {"scale": "magnitude"}, sample_rate=RATE, n_samples=RATE)
+        module = transforms.build(
+            options[name], image | {"amplitude_scale": "magnitude"}, sample_rate=RATE, n_samples=RATE
+        )
         first, second = module(waveform)[:, 0]
         assert error(first[:, :-1], second[:, 1:]) < 2e-3, name
 
@@ -214,9 +218,9 @@ def test_cuda_is_cpu(image: dict[str, Any], options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["cmor1.5-1.0", "mexh"])
-@pytest.mark.parametrize("scale", ["magnitude", "signed"])
-def test_gradients(name: str, scale: str, image: dict[str, Any], options: dict[str, Any]) -> None:
-    setting = image | {"size": 8, "scale": scale, "f_min": 400.0}
+@pytest.mark.parametrize("amplitude_scale", ["magnitude", "signed"])
+def test_gradients(name: str, amplitude_scale: str, image: dict[str, Any], options: dict[str, Any]) -> None:
+    setting = image | {"size": 8, "amplitude_scale": amplitude_scale, "f_min": 400.0}
     module = transforms.build(options["cwt"] | {"wavelet": name}, setting, sample_rate=RATE, n_samples=48).double()
     waveform = noise(48).requires_grad_()
     assert torch.autograd.gradcheck(module, (waveform,), eps=1e-6, atol=1e-4, nondet_tol=1e-9)
@@ -226,7 +230,9 @@ def test_the_original_ricker_image(image: dict[str, Any], options: dict[str, Any
     """Integer scales 1 to 199 of the first 2,500 samples, by the Ricker formula, divided by the largest value."""
     waveform = np.convolve(noise(3000)[0], np.hanning(9), mode="same")
     option = options["cwt"] | {"wavelet": "mexh", "norm": "l2", "scales": [1, 199], "first_samples": 2500}
-    module = transforms.build(option, image | {"scale": "signed", "size": 50}, sample_rate=RATE, n_samples=3000)
+    module = transforms.build(
+        option, image | {"amplitude_scale": "signed", "size": 50}, sample_rate=RATE, n_samples=3000
+    )
     rows = []
     for scale in range(199, 0, -1):
         t = np.arange(-10 * scale, 10 * scale + 1) / scale
@@ -291,7 +297,14 @@ def test_images_are_linear_in_level_and_independent_in_a_batch(n: int, batch: in
         "scales": None,
         "first_samples": None,
     }
-    setting = {"size": 16, "f_min": 200.0, "f_max": 1900.0, "spacing": "mel", "scale": "magnitude", "decibel_range": 80}
+    setting = {
+        "size": 16,
+        "f_min": 200.0,
+        "f_max": 1900.0,
+        "frequency_scale": "mel",
+        "amplitude_scale": "magnitude",
+        "decibel_range": 80,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = transforms.build(option, setting, sample_rate=rate, n_samples=n)

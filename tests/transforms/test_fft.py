@@ -10,12 +10,12 @@ import torch
 from audioid import transforms
 from audioid.errors import AudioidError
 from audioid.transforms.fft import triangular_filters
-from audioid.transforms.image import Picture, row_frequencies
+from audioid.transforms.image import TimeFrequencyTransform, row_frequencies
 
 RATE = 22050
 
 
-def build(image: dict[str, Any], n: int = RATE, **changes: Any) -> Picture:
+def build(image: dict[str, Any], n: int = RATE, **changes: Any) -> TimeFrequencyTransform:
     option = {"name": "fft", "n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None} | changes
     return transforms.build(option, image, sample_rate=RATE, n_samples=n)
 
@@ -36,7 +36,7 @@ def test_mel_filters_are_librosas() -> None:
 def test_image_is_librosas_spectrogram(image: dict[str, Any]) -> None:
     n, size = 22000, 40  # columns of 550 samples
     waveform = torch.randn(1, n, generator=torch.Generator().manual_seed(0))
-    module = build(image | {"spacing": "mel", "scale": "magnitude"}, n, n_fft=2048, win_length=2048)
+    module = build(image | {"frequency_scale": "mel", "amplitude_scale": "magnitude"}, n, n_fft=2048, win_length=2048)
     padded = np.pad(waveform[0].numpy(), (0, 4096))
     power = np.abs(librosa.stft(padded, n_fft=2048, hop_length=275, pad_mode="constant")) ** 2
     centers = module.frequencies
@@ -48,9 +48,11 @@ def test_image_is_librosas_spectrogram(image: dict[str, Any]) -> None:
     assert np.linalg.norm(scales[:, None] * found - expected) < 1e-3 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("spacing", ["log", "mel", "linear"])
-def test_tones_of_one_amplitude_are_as_bright_in_every_row(spacing: str, image: dict[str, Any]) -> None:
-    module = build(image | {"spacing": spacing, "scale": "magnitude", "f_min": 40.0, "f_max": 9000.0})
+@pytest.mark.parametrize("frequency_scale", ["log", "mel", "linear"])
+def test_tones_of_one_amplitude_are_as_bright_in_every_row(frequency_scale: str, image: dict[str, Any]) -> None:
+    module = build(
+        image | {"frequency_scale": frequency_scale, "amplitude_scale": "magnitude", "f_min": 40.0, "f_max": 9000.0}
+    )
     t = torch.arange(RATE) / RATE
     tones = torch.cos(2 * torch.pi * module.frequencies[:, None] * t).float()
     images = module(tones)[:, 0]
@@ -59,7 +61,14 @@ def test_tones_of_one_amplitude_are_as_bright_in_every_row(spacing: str, image: 
 
 
 def test_no_row_is_empty_where_bands_are_narrower_than_a_bin() -> None:
-    setting = {"size": 100, "f_min": 40.0, "f_max": 10000.0, "spacing": "log", "scale": "decibel", "decibel_range": 80}
+    setting = {
+        "size": 100,
+        "f_min": 40.0,
+        "f_max": 10000.0,
+        "frequency_scale": "log",
+        "amplitude_scale": "decibel",
+        "decibel_range": 80,
+    }
     found = build(setting)(torch.randn(1, RATE))
     assert (found.amax(-1) > 0.3).all()
     filters = triangular_filters(row_frequencies(512, 20, 11000, "mel"), (0, 11025), 2048, RATE)
@@ -67,7 +76,7 @@ def test_no_row_is_empty_where_bands_are_narrower_than_a_bin() -> None:
 
 
 def test_the_originals_setting(image: dict[str, Any]) -> None:
-    setting = image | {"size": 100, "f_min": 20.0, "f_max": 11000.0, "spacing": "mel"}
+    setting = image | {"size": 100, "f_min": 20.0, "f_max": 11000.0, "frequency_scale": "mel"}
     module = build(setting, n_fft=2048, win_length=1024, n_mels=512)
     found = module(torch.randn(2, RATE))
     assert found.shape == (2, 1, 100, 100)
@@ -90,7 +99,7 @@ def test_clips_shorter_than_the_window(image: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"win_length": 300, "window": "blackman"}])
 def test_gradients(changes: dict[str, Any], image: dict[str, Any]) -> None:
-    module = build(image | {"size": 8, "scale": "magnitude", "f_min": 1000.0}, 400, **changes).double()
+    module = build(image | {"size": 8, "amplitude_scale": "magnitude", "f_min": 1000.0}, 400, **changes).double()
     waveform = torch.randn(1, 400, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, (waveform,), atol=1e-4)
 
@@ -111,4 +120,4 @@ def test_bad_settings(changes: dict[str, Any], message: str, image: dict[str, An
 
 def test_no_signed_spectrum(image: dict[str, Any]) -> None:
     with pytest.raises(AudioidError, match="fft has no signed values"):
-        build(image | {"scale": "signed"})
+        build(image | {"amplitude_scale": "signed"})

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from audioid.data.corpus import read_corpus, read_groups
 from audioid.data.index import Index
-from audioid.data.split import Split, split
-from audioid.data.store import Rows, Store
+from audioid.data.split import SplitIndices, split
+from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
+from audioid.pipeline import stages
 from audioid.schema import Settings
-from audioid.training import prepare
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Recordings:
     """The readable recordings of a corpus. `stored` has a row for the unreadable ones too; `usable` are the others'."""
 
     index: Index
-    stored: Rows
+    stored: StoredRows
     usable: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Material:
-    """Rows of the index, of the waveforms and of the images correspond; the split names them by number."""
+class PreparedData:
+    """StoredRows of the index, of the waveforms and of the images correspond; the split names them by number."""
 
     index: Index
-    split: Split
-    waveforms: Rows
-    images: Rows
+    split: SplitIndices
+    waveforms: StoredRows
+    images: StoredRows
 
 
 @dataclass
@@ -51,13 +51,13 @@ class Stopwatch:
         self.seconds[stage] = round(time.perf_counter() - started, 3)
 
 
-def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
+def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> PreparedData:
     """Index, waveforms, split and images as the settings say, from the store where it has them.
 
     Raises:
         AudioidError: there is nothing to learn from, or the recordings do not allow this split.
     """
-    recordings = decoded(settings, watch)
+    recordings = load_waveforms(settings, watch)
     index = recordings.index
     index.refuse_lost_labels()
     # Before any image is made, since a split that is not possible is the commonest mistake.
@@ -74,11 +74,11 @@ def gather(settings: Settings, watch: Stopwatch, *, device: str) -> Material:
         fold=settings.split.fold,
         seed=settings.split.seed,
     )
-    images = drawn(settings, recordings, watch, device=device)
-    return Material(index, parts, recordings.stored.only(recordings.usable), images)
+    images = compute_images(settings, recordings, watch, device=device)
+    return PreparedData(index, parts, recordings.stored.only(recordings.usable), images)
 
 
-def decoded(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -> Recordings:
+def load_waveforms(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -> Recordings:
     """The corpus, or what the store keeps of it in one shard, as waveforms.
 
     Raises:
@@ -91,9 +91,9 @@ def decoded(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -
         index = read_corpus(settings.data, cache)
         _check_room(settings, index)
         if shard is not None:
-            index = prepare.only_shard(index, shard, settings.store.shards)
+            index = stages.only_shard(index, shard, settings.store.shards)
     with watch("decode"):
-        stored = prepare.waveforms(index, _store(settings), audio=asdict(settings.audio), shards=settings.store.shards)
+        stored = stages.waveforms(index, _store(settings), audio=asdict(settings.audio), shards=settings.store.shards)
     checksums = index.table["checksum"]
     is_unreadable = checksums.isin(stored.failed)
     unreadable = [
@@ -106,14 +106,14 @@ def decoded(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -
     return Recordings(index.without(unreadable), stored, np.flatnonzero(~is_unreadable))
 
 
-def drawn(settings: Settings, recordings: Recordings, watch: Stopwatch, *, device: str) -> Rows:
+def compute_images(settings: Settings, recordings: Recordings, watch: Stopwatch, *, device: str) -> StoredRows:
     """The images of the readable recordings.
 
     Raises:
         AudioidError: the settings allow no images.
     """
     with watch("transform"):
-        stored = prepare.images(
+        stored = stages.images(
             recordings.stored,
             _store(settings),
             transform=asdict(settings.transform),

@@ -12,9 +12,9 @@ from audioid import transforms
 from audioid.config import compose
 from audioid.data.audio import load
 from audioid.data.index import Index, index_folder
-from audioid.data.store import Rows, Store
+from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
-from audioid.training import prepare
+from audioid.pipeline import stages
 
 SETTINGS = compose(["audio.sample_rate=8000", "audio.seconds=0.25", "image.f_max=3500", "image.size=20"])
 AUDIO, IMAGE, FFT = asdict(SETTINGS.audio), asdict(SETTINGS.image), asdict(SETTINGS.transform)
@@ -40,13 +40,13 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "cache", max_bytes=10**9)
 
 
-def waveforms(index: Index, store: Store, **changes: Any) -> Rows:
-    return prepare.waveforms(index, store, audio=AUDIO | changes, shards=SHARDS)
+def waveforms(index: Index, store: Store, **changes: Any) -> StoredRows:
+    return stages.waveforms(index, store, audio=AUDIO | changes, shards=SHARDS)
 
 
-def images(rows: Rows, store: Store, **changes: Any) -> Rows:
+def images(rows: StoredRows, store: Store, **changes: Any) -> StoredRows:
     image = IMAGE | changes
-    return prepare.images(rows, store, transform=FFT, image=image, shards=SHARDS, device="cpu")
+    return stages.images(rows, store, transform=FFT, image=image, shards=SHARDS, device="cpu")
 
 
 def test_waveforms_are_the_decoded_recordings_in_order(index: Index, store: Store) -> None:
@@ -64,7 +64,7 @@ def test_waveforms_are_the_decoded_recordings_in_order(index: Index, store: Stor
 
 
 def test_images_are_the_transform_of_the_waveforms(index: Index, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "TRANSFORMED_AT_ONCE", 2)
+    monkeypatch.setattr(stages, "TRANSFORMED_AT_ONCE", 2)
     rows = waveforms(index, store)
     made = images(rows, store)
     assert made.failed == rows.failed
@@ -92,13 +92,13 @@ def test_only_what_matters_makes_images_anew(index: Index, store: Store) -> None
 def test_shards_filled_one_by_one_are_all_that_a_run_needs(
     index: Index, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = [prepare.only_shard(index, shard, SHARDS) for shard in range(SHARDS)]
+    parts = [stages.only_shard(index, shard, SHARDS) for shard in range(SHARDS)]
     joined = pd.concat([part.table for part in parts]).sort_values("path", ignore_index=True)
     pd.testing.assert_frame_equal(joined, index.table)
     for part in reversed(parts):
         images(waveforms(part, store), store)
 
-    monkeypatch.setattr(prepare, "load", None)  # nothing is decoded
+    monkeypatch.setattr(stages, "load", None)  # nothing is decoded
     monkeypatch.setattr(transforms, "build", None)  # or transformed again
     rows = waveforms(index, store)
     assert images(rows, store)[np.array([0])].shape == (1, 1, 20, 20)
@@ -107,15 +107,15 @@ def test_shards_filled_one_by_one_are_all_that_a_run_needs(
 def test_wrong_transform_is_told(index: Index, store: Store) -> None:
     rows = waveforms(index, store)
     with pytest.raises(AudioidError, match="transform: there is no 'nonsense'"):
-        prepare.images(rows, store, transform={"name": "nonsense"}, image=IMAGE, shards=1, device="cpu")
+        stages.images(rows, store, transform={"name": "nonsense"}, image=IMAGE, shards=1, device="cpu")
 
 
 def test_other_code_or_libraries_are_another_version(tmp_path: Path) -> None:
     file = tmp_path / "stage.py"
     file.write_text("a = 1\n")
-    versions = {prepare._version([file], "1.0"), prepare._version([file], "1.1")}
+    versions = {stages._version([file], "1.0"), stages._version([file], "1.1")}
     file.write_text("a = 2\n")
-    versions |= {prepare._version([file], "1.0")}
+    versions |= {stages._version([file], "1.0")}
     assert len(versions) == 3
     file.write_text("a = 1\n")
-    assert prepare._version([file], "1.0") in versions
+    assert stages._version([file], "1.0") in versions

@@ -15,7 +15,7 @@ from audioid.errors import AudioidError
 NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
-def told(work: Callable[[], object]) -> int:
+def run_command(work: Callable[[], object]) -> int:
     """Does `work` and returns the exit status: 0, or 1 after an error for people, told in one line on stderr.
 
     Raises:

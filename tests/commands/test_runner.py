@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hydra.errors import ConfigCompositionException
 
-from audioid.command import told
+from audioid.commands.runner import run_command
 from audioid.errors import AudioidError
 
 
@@ -25,7 +25,7 @@ def raising(error: BaseException) -> int:
     def work() -> None:
         raise error
 
-    return told(work)
+    return run_command(work)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        assert told(work) == 0
+        assert run_command(work) == 0
     assert capsys.readouterr().err == "warning: beware\n"
 
 

@@ -18,13 +18,13 @@ import audioid.data.audio
 import audioid.transforms
 from audioid.data.audio import Unreadable, load
 from audioid.data.index import Index
-from audioid.data.store import Row, Rows, Stage, Store, shard_of
+from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
 
 DECODED_AT_ONCE = 256  # recordings in memory until they are written
 TRANSFORMED_AT_ONCE = 64
 
 
-def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: int) -> Rows:
+def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: int) -> StoredRows:
     """The index's recordings, float32 `(time,)` each, decoded as the arguments `audio` of `load` say.
 
     What cannot be decoded after all is in `failed` of the result.
@@ -48,14 +48,14 @@ def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: i
 
 
 def images(
-    waveforms: Rows,
+    waveforms: StoredRows,
     store: Store,
     *,
     transform: Mapping[str, Any],
     image: Mapping[str, Any],
     shards: int,
     device: str,
-) -> Rows:
+) -> StoredRows:
     """The images of these waveforms, float32 `(1, size, size)` each, computed on `device`.
 
     Raises AudioidError as `audioid.transforms.build`.

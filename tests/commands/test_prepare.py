@@ -12,7 +12,7 @@ from audioid import transforms
 from audioid.config import compose
 from audioid.data.corpus import read_corpus
 from audioid.data.store import Store
-from audioid.training import prepare
+from audioid.pipeline import stages
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare.py"
 SMALL = ["data.per_class=2", "data.seconds=0.2", "audio.seconds=0.2", "image.size=16", "store.shards=3"]
@@ -30,11 +30,11 @@ def assert_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(Path(settings.store.root), max_bytes=10**9)
     index = read_corpus(settings.data, store.root)
     assert len(index.table) == 26
-    monkeypatch.setattr(prepare, "load", None)
+    monkeypatch.setattr(stages, "load", None)
     monkeypatch.setattr(transforms, "build", None)
-    rows = prepare.waveforms(index, store, audio=asdict(settings.audio), shards=3)
+    rows = stages.waveforms(index, store, audio=asdict(settings.audio), shards=3)
     transform, image = asdict(settings.transform), asdict(settings.image)
-    images = prepare.images(rows, store, transform=transform, image=image, shards=3, device="cpu")
+    images = stages.images(rows, store, transform=transform, image=image, shards=3, device="cpu")
     assert np.isfinite(images[np.arange(26)]).all()
 
 

@@ -18,7 +18,7 @@ import torch
 
 from audioid import model_folder, models, transforms
 from audioid.data import audio
-from audioid.identify import BATCH_SIZE, find_recordings, identify
+from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "identify.py"
 RATE = 8000
@@ -29,7 +29,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "sample_rate": RATE, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
     },
     "image": {
-        "size": 32, "f_min": 50.0, "f_max": 3500.0, "spacing": "log", "scale": "decibel", "decibel_range": 80.0,
+        "size": 32, "f_min": 50.0, "f_max": 3500.0, "frequency_scale": "log", "amplitude_scale": "decibel",
+        "decibel_range": 80.0,
         "standardize": "global",
     },
     "transform": {"name": "fft", "n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None},

@@ -1,0 +1,27 @@
+"""What is wrong or suspicious in a corpus, before training on it: printed, and written as audit.json and audit.html."""
+
+import argparse
+from pathlib import Path
+
+from audioid.audit.report import audit, text, write
+from audioid.commands.runner import run_command
+from audioid.config import compose
+from audioid.data.corpus import read_corpus
+from audioid.files import path_argument
+
+
+def main() -> int:
+    return run_command(work)
+
+
+def work() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
+    parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
+    arguments = parser.parse_args()
+    settings = compose(arguments.overrides)
+    index = read_corpus(settings.data, Path(settings.store.root).expanduser())
+    found = audit(index)
+    print(text(found))
+    write(found, index, arguments.out)
+    print(f"\nWritten to {arguments.out}: audit.html and audit.json")

@@ -1,0 +1,113 @@
+"""Name recordings with a trained model."""
+
+import argparse
+import csv
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from audioid.errors import AudioidError
+from audioid.files import path_argument, replacing
+
+if TYPE_CHECKING:
+    from audioid.identification.identify import Answer
+
+
+def on_a_line(text: object) -> str:
+    """`text` with what would break the line, or steer the terminal, written as an escape such as `\\n`."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: found[0].encode("unicode_escape").decode(), str(text)
+    )
+
+
+def write_table(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
+    """A line per recording: the names in columns, its path last, since only that has no set width."""
+    width = max(len(on_a_line(label)) for label in labels)
+    for answer in answers:
+        cells = [f"{on_a_line(label):{width}} {100 * probability:5.1f} %" for label, probability in answer.names]
+        unread = f"{'(not read)':{top * (width + 10) - 2}}"
+        print("  ".join(cells) if cells else unread, on_a_line(answer.path), sep="  ", file=out)
+
+
+def write_csv(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
+    """A row per recording: its path, then each name and its probability, then why there are none."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["path", *(f"{kind}_{rank + 1}" for rank in range(top) for kind in ("label", "probability")), "error"]
+    )
+    for answer in answers:
+        cells = [cell for label, probability in answer.names for cell in (label, f"{probability:.6f}")]
+        writer.writerow([answer.path, *(cells or [""] * 2 * top), answer.error])
+
+
+def write_json(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
+    """A list with a line per recording."""
+    before = "["
+    for answer in answers:
+        names = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.names]
+        row = {"path": str(answer.path), "names": names, "error": answer.error}
+        out.write(f"{before}\n{json.dumps(row, ensure_ascii=False)}")
+        before = ","
+    out.write("\n]\n")
+
+
+WRITERS: dict[str, Callable[[Iterable["Answer"], list[str], int, TextIO], None]] = {
+    "table": write_table,
+    "csv": write_csv,
+    "json": write_json,
+}
+
+
+@dataclass
+class Told:
+    """Hands answers on, tells of each unreadable recording on stderr, and counts what was read."""
+
+    answers: Iterable["Answer"]
+    read: int = 0
+
+    def __iter__(self) -> Iterator["Answer"]:
+        for answer in self.answers:
+            if answer.error is None:
+                self.read += 1
+            else:
+                print(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
+            yield answer
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=path_argument, metavar="MODEL", help="the model folder of a run, RUN/model")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
+    parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
+    parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
+        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    try:
+        arguments = parser.parse_args()
+        if arguments.top < 1:
+            parser.error("--top: must be at least 1")
+        from audioid import model_folder
+        from audioid.identification.identify import find_recordings, identify
+
+        model = model_folder.load(arguments.model)
+        top = min(arguments.top, len(model.labels))
+        answers = Told(identify(model, find_recordings(arguments.paths), top=top))
+        with replacing(arguments.out) if arguments.out else nullcontext() as part:
+            target = part.open("w", encoding="utf-8", errors="surrogateescape") if part else nullcontext(sys.stdout)
+            with target as out:
+                WRITERS[arguments.format](answers, model.labels, top, out)
+                out.flush()
+    except AudioidError as error:
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if not answers.read:
+        sys.exit("No recording could be read.")
+    return 0

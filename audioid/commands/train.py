@@ -1,0 +1,53 @@
+"""Trains and judges a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from audioid.commands.runner import run_command
+from audioid.config import CONF, check_command_line, claim_folder, validate
+from audioid.errors import AudioidError
+from audioid.schema import Settings
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base=None)
+def job(config: DictConfig) -> None:
+    """One run. In a sweep a failure is written down, so that the other runs go on."""
+    chosen = HydraConfig.get()
+    folder = Path(chosen.runtime.output_dir)
+    if chosen.mode != RunMode.MULTIRUN:
+        if status := run_command(lambda: run_in(folder, validate(config), config, chosen.overrides.task)):
+            sys.exit(status)  # here, since Hydra would add lines of its own
+        return
+    try:
+        settings = validate(config)
+        if settings.trainer.devices > 1:
+            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
+        run_in(folder, settings, config, chosen.overrides.task)
+    except Exception as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
+        print(f"error: {error}", file=sys.stderr)
+    except BaseException:
+        print(f"Go on with the whole sweep: python train.py resume='{chosen.sweep.dir}'", file=sys.stderr)
+        raise
+
+
+def run_in(folder: Path, settings: Settings, config: DictConfig, overrides: list[str]) -> None:
+    """One run in its folder."""
+    claim_folder(folder, settings, config, overrides)
+    from audioid.training.run import run  # heavy, so after the configuration is known to be right
+
+    run(settings, folder)
+
+
+def main() -> int:
+    def work() -> None:
+        sys.argv[1:] = check_command_line(sys.argv[1:])
+        job()
+
+    return run_command(work)

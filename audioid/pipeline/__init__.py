@@ -1,0 +1,1 @@
+"""Recordings to waveforms to images: what training, rendering, audit and identification share."""
