@@ -13,7 +13,7 @@ from PIL import Image
 from audioid.data.index import Index
 from audioid.render import png_names, write_png
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "render.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "render.py"
 
 
 def test_the_lowest_frequency_is_at_the_bottom(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from audioid import model_folder, models, transforms
 from audioid.data import audio
 from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "identify.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "identify.py"
 RATE = 8000
 LABELS = ["high", "low", "middle"]
 PITCHES = {"high": 2000.0, "low": 150.0, "middle": 600.0}
