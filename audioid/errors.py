@@ -1,5 +1,14 @@
 """The one kind of error that people are meant to read."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class AudioidError(Exception):
     """Bad input, told in one line: the file or key, what is wrong, what to do next."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """What to do about a name that is not there: the nearest that is, or where all of them are listed."""
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else "python train.py --help lists the keys"

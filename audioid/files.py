@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from audioid.errors import AudioidError
 
@@ -34,3 +37,22 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def read_yaml(file: Path) -> Any:
+    """The plain values of a YAML file: nothing in it is resolved, referred to or run.
+
+    Raises:
+        OSError, ValueError, yaml.YAMLError: it cannot be read, refers to parts of itself, or is no YAML.
+    """
+    with file.open(encoding="utf-8") as text:
+        return yaml.load(text, _PlainLoader)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without references, by which a small file can grow without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError(f"{Path(self.name).name}: refers to parts of itself")
+        return super().compose_node(parent, index)

@@ -19,7 +19,7 @@ from torch import nn
 from audioid import models, transforms
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import check, check_group
+from audioid.schema import checked_option
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
@@ -121,9 +121,14 @@ def _problem(description: dict[str, Any]) -> str | None:
         return "labels: holds a name twice"
     if any(label != label.encode(errors="ignore").decode() for label in labels):
         return "labels: holds a name that is no Unicode text"
-    problems = [check_group(section, description.get(section)) for section in SECTIONS]
-    problems.append(check(str, description.get("weights_sha256"), "weights_sha256"))
-    return next(filter(None, problems), None)
+    if not isinstance(description.get("weights_sha256"), str):
+        return "weights_sha256: is no text"
+    try:
+        for section in SECTIONS:
+            checked_option(section, description.get(section))
+    except AudioidError as error:
+        return str(error).removesuffix("; correct it")
+    return None
 
 
 def _read_weights(file: Path, network: nn.Module, sha256: str) -> dict[str, torch.Tensor]:

@@ -1,280 +1,282 @@
 """What each key of the configuration may hold. The values themselves live in `conf/*.yaml` alone."""
 
-import math
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping
 from reprlib import repr as brief
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from audioid.errors import AudioidError, did_you_mean
 
 
-@dataclass(frozen=True)
-class Range:
-    """The limits of a number: `low` and `high` may be reached, `above` may not."""
+class Section(BaseModel):
+    """A part of the configuration: plain values of declared types, which nothing changes any more."""
 
-    low: float = -math.inf
-    high: float = math.inf
-    above: float = -math.inf
-
-    def holds(self, value: float) -> bool:
-        """Whether `value` lies inside."""
-        return self.low <= value <= self.high and value > self.above
-
-    def __str__(self) -> str:
-        rules = {"at least": self.low, "at most": self.high, "greater than": self.above}
-        return " and ".join(f"{words} {limit:g}" for words, limit in rules.items() if math.isfinite(limit))
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
-@dataclass(frozen=True)
-class AudioSettings:
-    sample_rate: Annotated[int, Range(low=1000, high=768000)]
-    seconds: Annotated[float, Range(above=0, high=3600)]
+def _pattern(text: str) -> str:
+    """A regular expression with a capture; ValueError says what is wrong."""
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error}); mend it") from None
+    if not groups:
+        raise ValueError("captures nothing; put ( ) around what names the group")
+    return text
+
+
+class AudioSettings(Section):
+    sample_rate: Annotated[int, Field(ge=1000, le=768000)]
+    seconds: Annotated[float, Field(gt=0, le=3600)]
     start: Literal["beginning", "onset", "loudest", "random"]
     padding: Literal["end", "center", "repeat"]
     remove_dc: bool
     level: Literal["none", "peak", "rms"]
 
 
-@dataclass(frozen=True)
-class ImageSettings:
-    size: Annotated[int, Range(low=8, high=1024)]
-    f_min: Annotated[float, Range(above=0)]
-    f_max: Annotated[float, Range(above=0)]
+class ImageSettings(Section):
+    size: Annotated[int, Field(ge=8, le=1024)]
+    f_min: Annotated[float, Field(gt=0)]
+    f_max: Annotated[float, Field(gt=0)]
     frequency_scale: Literal["log", "mel", "linear"]
     amplitude_scale: Literal["decibel", "magnitude", "signed"]
-    decibel_range: Annotated[float, Range(above=0, high=200)]
+    decibel_range: Annotated[float, Field(gt=0, le=200)]
     standardize: Literal["global", "pixel", "none"]
 
 
-@dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Section):
     name: str
     on_unreadable: Literal["skip", "fail"]
-    batch_size: Annotated[int, Range(low=1, high=65536)]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
 
 
-@dataclass(frozen=True)
 class SyntheticDataSettings(DataSettings):
-    seed: Annotated[int, Range(low=0)]
-    per_class: Annotated[int, Range(low=1)]
-    kits: Annotated[int, Range(low=1)]
-    sample_rate: Annotated[int, Range(low=8000)]
-    seconds: Annotated[float, Range(low=0.05)]
+    seed: Annotated[int, Field(ge=0)]
+    per_class: Annotated[int, Field(ge=1)]
+    kits: Annotated[int, Field(ge=1)]
+    sample_rate: Annotated[int, Field(ge=8000)]
+    seconds: Annotated[float, Field(ge=0.05)]
 
 
-@dataclass(frozen=True)
 class FolderDataSettings(DataSettings):
     root: str
-    group_pattern: str | None
+    group_pattern: Annotated[str, AfterValidator(_pattern)] | None
 
 
-@dataclass(frozen=True)
 class ManifestDataSettings(DataSettings):
     file: str
-    group_pattern: str | None
+    group_pattern: Annotated[str, AfterValidator(_pattern)] | None
 
 
-@dataclass(frozen=True)
-class SplitSettings:
+class SplitSettings(Section):
     name: str
-    seed: Annotated[int, Range(low=0)]
+    seed: Annotated[int, Field(ge=0)]
     group: Literal["index", "near_duplicates"]
-    test_fraction: Annotated[float, Range(above=0, high=0.9)]
-    val_fraction: Annotated[float, Range(low=0, high=0.9)]
-    folds: Annotated[int, Range(low=2)]
-    fold: Annotated[int, Range(low=0)]
+    test_fraction: Annotated[float, Field(gt=0, le=0.9)]
+    val_fraction: Annotated[float, Field(ge=0, le=0.9)]
+    folds: Annotated[int, Field(ge=2)]
+    fold: Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class TransformSettings:
+class TransformSettings(Section):
     name: str
 
 
-@dataclass(frozen=True)
 class FftSettings(TransformSettings):
-    n_fft: Annotated[int | str, Range(low=16, high=2**17)]
-    win_length: Annotated[int | str, Range(low=4, high=2**17)]
+    n_fft: Annotated[int, Field(ge=16, le=2**17)] | Literal["auto"]
+    win_length: Annotated[int, Field(ge=4, le=2**17)] | Literal["auto"]
     window: Literal["hann", "hamming", "blackman"]
-    n_mels: Annotated[int | None, Range(low=2, high=4096)]
+    n_mels: Annotated[int, Field(ge=2, le=4096)] | None
 
 
-@dataclass(frozen=True)
 class CwtSettings(TransformSettings):
     wavelet: str
     norm: Literal["l1", "l2"]
     padding: Literal["zero", "reflect"]
     scales: list[int] | None
-    first_samples: Annotated[int | None, Range(low=2)]
+    first_samples: Annotated[int, Field(ge=2)] | None
 
 
-@dataclass(frozen=True)
 class SsqSettings(TransformSettings):
     wavelet: str
     padding: Literal["zero", "reflect"]
 
 
-@dataclass(frozen=True)
 class CqtSettings(TransformSettings):
-    filter_scale: Annotated[float, Range(above=0, high=10)]
+    filter_scale: Annotated[float, Field(gt=0, le=10)]
     padding: Literal["zero", "reflect"]
 
 
-@dataclass(frozen=True)
-class AugmentSettings:
+class AugmentSettings(Section):
     name: str
-    p: Annotated[float, Range(above=0, high=1)]
-    pitch_semitones: Annotated[float, Range(low=0, high=12)]
-    speed: Annotated[float, Range(low=0, high=0.5)]
-    eq_db: Annotated[float, Range(low=0, high=40)]
-    reverb_seconds: Annotated[float, Range(low=0, high=2)]
-    min_snr_db: Annotated[float | None, Range(low=-20, high=100)]
-    time_shift: Annotated[float, Range(low=0, high=0.9)]
-    gain_db: Annotated[float, Range(low=0, high=60)]
-    frequency_mask: Annotated[float, Range(low=0, high=0.9)]
-    time_mask: Annotated[float, Range(low=0, high=0.9)]
-    mixup: Annotated[float, Range(low=0, high=10)]
+    p: Annotated[float, Field(gt=0, le=1)]
+    pitch_semitones: Annotated[float, Field(ge=0, le=12)]
+    speed: Annotated[float, Field(ge=0, le=0.5)]
+    eq_db: Annotated[float, Field(ge=0, le=40)]
+    reverb_seconds: Annotated[float, Field(ge=0, le=2)]
+    min_snr_db: Annotated[float, Field(ge=-20, le=100)] | None
+    time_shift: Annotated[float, Field(ge=0, le=0.9)]
+    gain_db: Annotated[float, Field(ge=0, le=60)]
+    frequency_mask: Annotated[float, Field(ge=0, le=0.9)]
+    time_mask: Annotated[float, Field(ge=0, le=0.9)]
+    mixup: Annotated[float, Field(ge=0, le=10)]
 
 
-@dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Section):
     name: str
-    width: Annotated[int, Range(low=1, high=65536)]
 
 
-@dataclass(frozen=True)
+class OriginalSettings(ModelSettings):
+    width: Annotated[int, Field(ge=1, le=65536)]
+
+
 class CnnSettings(ModelSettings):
-    depth: Annotated[int, Range(low=1, high=8)]
-    dropout: Annotated[float, Range(low=0, high=0.9)]
+    width: Annotated[int, Field(ge=1, le=65536)]
+    depth: Annotated[int, Field(ge=1, le=8)]
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
 
 
-@dataclass(frozen=True)
-class OptimizerSettings:
+class OptimizerSettings(Section):
     name: str
-    lr: Annotated[float, Range(above=0, high=100)]
-    weight_decay: Annotated[float, Range(low=0, high=100)]
+    lr: Annotated[float, Field(gt=0, le=100)]
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
 
 
-@dataclass(frozen=True)
 class SgdSettings(OptimizerSettings):
-    momentum: Annotated[float, Range(low=0, high=0.9999)]
+    momentum: Annotated[float, Field(ge=0, le=0.9999)]
 
 
-@dataclass(frozen=True)
-class SchedulerSettings:
+class SchedulerSettings(Section):
     name: str
 
 
-@dataclass(frozen=True)
 class CosineSettings(SchedulerSettings):
-    warmup_epochs: Annotated[int, Range(low=0)]
+    warmup_epochs: Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
 class PlateauSettings(SchedulerSettings):
-    factor: Annotated[float, Range(above=0, high=0.99)]
-    patience: Annotated[int, Range(low=0)]
+    factor: Annotated[float, Field(gt=0, le=0.99)]
+    patience: Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
-class TrainerSettings:
-    max_epochs: Annotated[int, Range(low=1, high=10**6)]
+class TrainerSettings(Section):
+    max_epochs: Annotated[int, Field(ge=1, le=10**6)]
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    devices: Annotated[int, Range(low=1)]
+    devices: Annotated[int, Field(ge=1)]
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
-    patience: Annotated[int | None, Range(low=1)]
+    patience: Annotated[int, Field(ge=1)] | None
 
 
-@dataclass(frozen=True)
-class StoreSettings:
+class StoreSettings(Section):
     root: str
-    max_gib: Annotated[float, Range(above=0, high=1e6)]
-    shards: Annotated[int, Range(low=1, high=256)]  # each keeps a file open
+    max_gib: Annotated[float, Field(gt=0, le=1e6)]
+    shards: Annotated[int, Field(ge=1, le=256)]  # each keeps a file open
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Section):
     """The whole configuration of one run."""
 
-    seed: Annotated[int, Range(low=0, high=2**32 - 1)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     resume: str | None
     audio: AudioSettings
     image: ImageSettings
-    data: DataSettings
+    data: SerializeAsAny[DataSettings]
     split: SplitSettings
-    transform: TransformSettings
-    augment: AugmentSettings
-    model: ModelSettings
-    optimizer: OptimizerSettings
-    scheduler: SchedulerSettings
+    transform: SerializeAsAny[TransformSettings]
+    augment: SerializeAsAny[AugmentSettings]
+    model: SerializeAsAny[ModelSettings]
+    optimizer: SerializeAsAny[OptimizerSettings]
+    scheduler: SerializeAsAny[SchedulerSettings]
     trainer: TrainerSettings
     store: StoreSettings
 
 
-# The classes of the groups whose options differ: OPTIONS[group][name].
-OPTIONS: dict[str, dict[str, Any]] = {
+# The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
+OPTIONS: dict[str, dict[str, type[Section]]] = {
     "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
     "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
     "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
-    "model": {"cnn": CnnSettings, "original": ModelSettings},
+    "model": {"cnn": CnnSettings, "original": OriginalSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
     "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},
 }
+# What keys were once called.
+RENAMED = {
+    "image.spacing": "image.frequency_scale",
+    "image.scale": "image.amplitude_scale",
+    "augment.share": "augment.p",
+    "augment.pitch": "augment.pitch_semitones",
+    "augment.filter": "augment.eq_db",
+    "augment.room": "augment.reverb_seconds",
+    "augment.noise": "augment.min_snr_db",
+    "augment.gain": "augment.gain_db",
+}
 
 
-def check(kind: Any, value: Any, key: str) -> str | None:
-    """What is wrong with a value for a field annotated `kind`, as `KEY: PROBLEM`; None where nothing is."""
-    kind, limits = get_args(kind) if get_origin(kind) is Annotated else (kind, Range())
-    if get_origin(kind) is Literal:
-        return _check_choice(get_args(kind), value, key)
-    if not _is_of(kind, value):
-        return f"{key}: {brief(value)} is not of type {kind.__name__ if isinstance(kind, type) else kind}"
-    for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, int | float) and not abs(number) <= sys.float_info.max:
-            return f"{key}: {brief(number)} is not finite"
-        if isinstance(number, int | float) and not limits.holds(number):
-            return f"{key}: {brief(number)} is out of range; it must be {limits}"
-    return None
+S = TypeVar("S", bound=Section)
 
 
-def check_all(schema: type, values: Any, key: str) -> str | None:
-    """As `check`, for the fields of the dataclass `schema`, which are to be the keys of `values`."""
-    if not isinstance(values, dict):
-        return f"{key}: {brief(values)} is no table of keys and values"
-    kinds = {item.name: item.type for item in fields(schema)}
-    for name in [*values, *kinds]:
-        if name not in kinds:
-            return f"{key}: there is no key {brief(name)}"
-        if name not in values:
-            return f"{key}.{name}: is missing"
-        problem = check(kinds[name], values[name], f"{key}.{name}")
-        if problem:
-            return problem
-    return None
+def checked(schema: type[S], values: Any, key: str) -> S:
+    """The settings that a table of plain values under `key` makes.
+
+    Raises:
+        AudioidError: a key is unknown or missing, or its value is of a wrong type or out of range.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise AudioidError(_line(error, schema, key)) from error
 
 
-def check_group(group: str, values: Any) -> str | None:
-    """As `check_all`, for a group of `Settings`, whose `name` says which of its options it is."""
+def checked_option(group: str, values: Any) -> Section:
+    """As `checked`, for a group of `Settings` of which `name` says which of its options it is."""
     if group not in OPTIONS:
-        return check_all(Settings.__annotations__[group], values, group)
+        schema: type[Section] = Settings.model_fields[group].annotation  # type: ignore[assignment]
+        return checked(schema, values, group)
     name = values.get("name") if isinstance(values, dict) else None
-    problem = _check_choice(OPTIONS[group], name, f"{group}.name")
-    return problem or check_all(OPTIONS[group][str(name)], values, group)
+    if not isinstance(name, str) or name not in OPTIONS[group]:
+        raise AudioidError(f"{group}.name: there is no {brief(name)}; choose one of {', '.join(OPTIONS[group])}")
+    return checked(OPTIONS[group][name], values, group)
 
 
-def _check_choice(choices: Iterable[str], value: Any, key: str) -> str | None:
-    choices = list(choices)
-    return None if value in choices else f"{key}: there is no {brief(value)}; choose one of {', '.join(choices)}"
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"model": {"width": 32}}` as `{"model.width": 32}`."""
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return pairs
 
 
-def _is_of(kind: Any, value: Any) -> bool:
-    """Whether a plain value is of the type; a whole number will do for a real one, but True and False are none."""
-    if isinstance(kind, UnionType):
-        return any(_is_of(each, value) for each in get_args(kind))
-    if get_origin(kind) is list:
-        return isinstance(value, list) and all(_is_of(get_args(kind)[0], each) for each in value)
-    if kind in (int, float):
-        return isinstance(value, (int, kind)) and not isinstance(value, bool)
-    return isinstance(value, kind)
+def _line(error: ValidationError, schema: type[Section], key: str) -> str:
+    """The first thing that is wrong, as `KEY: PROBLEM; REMEDY`."""
+    found = error.errors(include_url=False)
+    first = found[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    full = f"{key}.{name}".strip(".")
+    value = brief(first["input"])
+    # A value that may be of several types has a problem with each of them.
+    about = [each for each in found if each["loc"][:1] == first["loc"][:1]]
+    match first["type"]:
+        case "model_type":
+            return f"{full}: {value} is no table of keys and values; correct it"
+        case "extra_forbidden":
+            hint = f"renamed to {RENAMED[full]}" if full in RENAMED else did_you_mean(name, schema.model_fields)
+            return f"{full}: no such key; {hint}"
+        case "missing":
+            return f"{full}: is missing; give it a value"
+        case "value_error":
+            return f"{full}: {value} {first['ctx']['error']}"
+        case "literal_error" if len(about) == 1:
+            return f"{full}: there is no {value}; choose one of {first['ctx']['expected']}".replace("'", "")
+        case "finite_number":
+            return f"{full}: {value} is not finite; correct it"
+    problems = " or ".join(each["msg"].removeprefix("Input should be ") for each in about)
+    for long, short in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        problems = problems.replace(long, short)
+    if len(about) == 1 and first["type"].startswith(("greater", "less")):
+        return f"{full}: {value} is out of range; it must be {problems}"
+    return f"{full}: {value} is not {problems}; correct it"

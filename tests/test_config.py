@@ -1,6 +1,5 @@
 """The configuration: every option composes, and every mistake is told in one line that says what to do."""
 
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from omegaconf import OmegaConf
 
 from audioid.config import CONF, check_command_line, compose, run_name
 from audioid.errors import AudioidError
-from audioid.schema import OPTIONS, Settings
+from audioid.schema import OPTIONS, RENAMED, Section, Settings
 
 # What an option needs beside itself.
 NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"]}
@@ -25,10 +24,9 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     settings = compose([f"{group}={option}", *NEEDS.get(option, [])])
     if group != "experiment":
         chosen = getattr(settings, group)
-        assert is_dataclass(chosen)
-        assert not isinstance(chosen, type)
+        assert isinstance(chosen, Section)
         if group in OPTIONS:
-            assert asdict(chosen)["name"] == option
+            assert chosen.model_dump()["name"] == option
 
 
 def test_every_schema_has_its_yaml_and_the_other_way_round() -> None:
@@ -41,7 +39,7 @@ def test_settings_are_plain_values_of_the_declared_types() -> None:
     assert isinstance(settings, Settings)
     assert settings.audio.seconds == 2.0
     assert isinstance(settings.audio.seconds, float)
-    assert asdict(settings)["model"]["width"] == 48
+    assert settings.model_dump()["model"]["width"] == 48
 
 
 @pytest.mark.parametrize(
@@ -161,3 +159,89 @@ def test_a_long_name_is_cut_and_stays_different() -> None:
     one, other = (run_name("cwt", 0, [f"optimizer.lr={'1' * 300}{digit}"]) for digit in "12")
     assert len(one) <= 120
     assert one != other
+
+
+def test_an_old_key_is_told_its_new_name() -> None:
+    for old, new in RENAMED.items():
+        with pytest.raises(AudioidError, match=f"^{old}: renamed to {new}; "):
+            check_command_line([f"{old}=1"])
+
+
+HOSTILE = [
+    "+hydra.callbacks.x={_target_:os.makedirs,name:made}",
+    "hydra.job.name=x",
+    "hydra/launcher=joblib",
+    "+x={_target_:os.makedirs}",
+    "model.target=os.makedirs",
+    "model@hydra.callbacks=cnn",
+    "experiment=../../../tmp/evil",
+    "model=stranger",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_a_folder_from_elsewhere_runs_no_code(text: str, kind: str, tmp_path: Path) -> None:
+    chosen = ["transform=cwt", text]
+    if kind == "run":
+        (tmp_path / ".hydra").mkdir()
+        OmegaConf.save(OmegaConf.create(chosen), tmp_path / ".hydra" / "overrides.yaml")
+    else:
+        OmegaConf.save(OmegaConf.create({"hydra": {"overrides": {"task": chosen}}}), tmp_path / "multirun.yaml")
+    with pytest.raises(AudioidError, match=r"^resume: .* was started with .*; if you trust it, say it again$"):
+        check_command_line([f"resume={tmp_path}"])
+
+
+def test_a_record_may_not_refer_to_itself(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("[&a seed=1, *a]")
+    with pytest.raises(AudioidError, match="refers to parts of itself"):
+        check_command_line([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=0,1", "image.f_max=9000,12000"], "image.f_max: 12000 Hz"),
+        # Each value is right, and so is every pair but one.
+        (["audio.sample_rate=8000,44100", "image.f_max=4000,10000"], "image.f_max: 10000 Hz"),
+        (["split=kfold", "split.folds=3,5", "split.fold=0,4"], "split.fold: 4"),
+        (["optimizer.lr=tag(log,interval(0.001,1000))"], "optimizer.lr: 1000"),
+        (["transform=glob(*)", "transform.wavelet=mexh"], "transform.wavelet: not a key of the chosen transform"),
+        (["model.width=" + ",".join(str(number) for number in range(600)), "seed=0,1"], "model.width: 0 is out"),
+    ],
+)
+def test_every_job_of_a_sweep_is_judged_at_start(arguments: list[str], message: str) -> None:
+    with pytest.raises(AudioidError, match=f"^{message}"):
+        check_command_line(["-m", *arguments])
+
+
+def test_an_interval_is_left_to_the_sweeper() -> None:
+    arguments = ["-m", "optimizer.lr=tag(log,interval(0.001,0.1))"]
+    assert check_command_line(arguments) == arguments
+    with pytest.raises(AudioidError, match=r"optimizer\.lr: several values make a sweep; add -m"):
+        check_command_line(arguments[1:])
+
+
+@pytest.mark.parametrize(("pattern", "problem"), [("kit(", "is no regular expression"), ("kit", "captures nothing")])
+def test_a_pattern_is_judged_before_any_file_is_read(pattern: str, problem: str) -> None:
+    with pytest.raises(AudioidError, match=rf"^data\.group_pattern: .*{problem}"):
+        compose(["data=folder", "data.root=x", f"data.group_pattern={pattern}"])
+
+
+def test_a_cluster_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AudioidError, match="srun"):
+        check_command_line(["-m", "hydra/launcher=submitit_slurm", "seed=0,1"])
+
+
+def test_options_of_ones_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: cnn\nwidth: 8\ndepth: 2\ndropout: 0.0\n")
+    arguments = ["--config-dir", str(tmp_path), "model=mine"]
+    assert check_command_line(arguments) == arguments
+    with pytest.raises(AudioidError, match="there is no 'mine'"):
+        check_command_line(["model=mine"])
+    (tmp_path / "model" / "mine.yaml").write_text("name: cnn\nwidth: 0\ndepth: 2\ndropout: 0.0\n")
+    with pytest.raises(AudioidError, match=r"model\.width: 0"):
+        check_command_line(arguments)

@@ -26,27 +26,29 @@ def run_command(work: Callable[[], object]) -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         work()
-    except AudioidError as error:
-        return _failed(str(error))
-    except HydraException as error:
-        return _failed(f"configuration: {str(error).splitlines()[0]}; correct it")
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _failed(f"{error.filename}: {error.strerror}; choose a folder that can be written")
-    except (MemoryError, RuntimeError) as error:
-        if not NO_MEMORY.search(str(error)):
-            raise
-        return _failed("model.width: there is not enough memory; lower it, image.size or data.batch_size")
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception as error:
+        line = error_line(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr, flush=True)
+        return 1
     return 0
 
 
-def _failed(line: str) -> int:
-    print(f"error: {line}", file=sys.stderr, flush=True)
-    return 1
+def error_line(error: Exception) -> str | None:
+    """What to tell people of an error, in one line; None for one that nobody foresaw."""
+    if isinstance(error, AudioidError):
+        return str(error)
+    if isinstance(error, HydraException):
+        return f"configuration: {str(error).splitlines()[0]}; correct it"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; choose a folder that can be written"
+    if isinstance(error, MemoryError | RuntimeError) and NO_MEMORY.search(str(error)):
+        return "model.width: there is not enough memory; lower it, image.size or data.batch_size"
+    return None
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """Trains and judges a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
 
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -8,9 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from audioid.commands.runner import run_command
-from audioid.config import CONF, check_command_line, claim_folder, validate
+from audioid.commands.runner import error_line, run_command
+from audioid.config import CONF, check_command_line, validate
 from audioid.errors import AudioidError
+from audioid.files import replacing
 from audioid.schema import Settings
 
 
@@ -20,26 +22,32 @@ def job(config: DictConfig) -> None:
     chosen = HydraConfig.get()
     folder = Path(chosen.runtime.output_dir)
     if chosen.mode != RunMode.MULTIRUN:
-        if status := run_command(lambda: run_in(folder, validate(config), config, chosen.overrides.task)):
+        if status := run_command(lambda: run_in(folder, validate(config), chosen.overrides.task)):
             sys.exit(status)  # here, since Hydra would add lines of its own
         return
     try:
         settings = validate(config)
         if settings.trainer.devices > 1:
             raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
-        run_in(folder, settings, config, chosen.overrides.task)
+        run_in(folder, settings, chosen.overrides.task)
     except Exception as error:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
-        print(f"error: {error}", file=sys.stderr)
+        line = error_line(error) or f"{type(error).__name__}: {str(error).strip() or 'see error.txt'}".splitlines()[0]
+        with replacing(folder / "error.txt") as part:
+            part.write_text(f"{line}\n\n{traceback.format_exc()}", encoding="utf-8")
+        print(f"error: {line}", file=sys.stderr)
     except BaseException:
         print(f"Go on with the whole sweep: python train.py resume='{chosen.sweep.dir}'", file=sys.stderr)
         raise
 
 
-def run_in(folder: Path, settings: Settings, config: DictConfig, overrides: list[str]) -> None:
-    """One run in its folder."""
-    claim_folder(folder, settings, config, overrides)
+def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
+    """One run in its folder, unless it is there already."""
+    from audioid.training import run_folder
+
+    if run_folder.is_done(folder, settings):
+        print(f"{folder.name}: done already", flush=True)
+        return
+    run_folder.claim(folder, settings, overrides)
     from audioid.training.run import run  # heavy, so after the configuration is known to be right
 
     run(settings, folder)

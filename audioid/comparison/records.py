@@ -2,38 +2,36 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
+from pydantic import Field
 
 from audioid.errors import AudioidError
-from audioid.schema import Range, check_all
+from audioid.files import read_yaml
+from audioid.schema import Section, checked, flat
 
 # What may differ between paired runs, or says where files lie rather than what was done with them.
 # The recordings themselves are known by `index_digest`.
 NOT_SETTINGS = ("seed", "split.seed", "split.fold", "resume", "store.", "data.root", "data.file", "hydra.")
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(Section):
     """What a comparison takes from `metrics.json`."""
 
     transform: str
-    seed: int
-    split_seed: int
-    fold: int | None
-    train_accuracy: Annotated[float, Range(low=0, high=1)]
-    test_accuracy: Annotated[float, Range(low=0, high=1)]
-    n_test: Annotated[int, Range(low=1)]
-    seconds: Annotated[float, Range(low=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    fold: Annotated[int, Field(ge=0, lt=2**31)] | None
+    train_accuracy: Annotated[float, Field(ge=0, le=1)]
+    test_accuracy: Annotated[float, Field(ge=0, le=1)]
+    n_test: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(ge=0)]
     index_digest: str
     commit: str | None
 
 
-@dataclass(frozen=True)
 class Run(Metrics):
     """One finished run; `settings` are the choices that must agree in a comparison."""
 
@@ -85,37 +83,17 @@ def _read(folder: Path) -> Run:
     if not isinstance(found, dict) or not isinstance(found.get("seconds"), dict):
         raise ValueError("metrics.json: holds no figures of a run")
     found |= {"seconds": found["seconds"].get("total"), "commit": found.get("commit")}
-    metrics = {item.name: found[item.name] for item in fields(Metrics) if item.name in found}
-    problem = check_all(Metrics, metrics, "metrics.json")
-    if problem:
-        raise ValueError(problem)
+    metrics = checked(Metrics, {key: found[key] for key in Metrics.model_fields if key in found}, "metrics.json")
     config = folder / ".hydra" / "config.yaml"
-    chosen = yaml.load(config.read_text(encoding="utf-8"), PlainLoader) if config.is_file() else {}
-    choices = dict(_flat(chosen))
+    choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
+    if earlier := found.get("earlier_max_epochs"):  # its learning rate did not follow the curve of an unbroken run
+        choices["trainer.max_epochs"] = ", then ".join(map(str, [*earlier, choices.get("trainer.max_epochs")]))
     return Run(
-        **metrics,
+        **metrics.model_dump(),
         folder=folder,
         options={k.removeprefix("transform."): v for k, v in choices.items() if k.startswith("transform.")},
         settings={k: v for k, v in choices.items() if not k.startswith(("transform.", *NOT_SETTINGS))},
     )
-
-
-class PlainLoader(yaml.SafeLoader):
-    """YAML without references, by which a small file can grow without end."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("config.yaml: refers to parts of itself")
-        return super().compose_node(parent, index)
-
-
-def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as text."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix:
-        yield prefix, str(values)
 
 
 def varying(dictionaries: list[dict[str, str]]) -> list[str]:
@@ -130,10 +108,11 @@ def _told_apart(runs: list[Run]) -> list[Run]:
     for run in runs:
         options[run.transform].append(run.options)
     keys = {transform: varying(found) for transform, found in options.items()}
-    return [
-        replace(run, transform=" ".join([run.transform, *(f"{k}={run.options.get(k)}" for k in keys[run.transform])]))
-        for run in runs
-    ]
+
+    def name(run: Run) -> str:
+        return " ".join([run.transform, *(f"{key}={run.options.get(key)}" for key in keys[run.transform])])
+
+    return [run.model_copy(update={"transform": name(run)}) for run in runs]
 
 
 def _newest(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
 
 def _synthetic(data: SyntheticDataSettings, cache: Path) -> Path:
     """The folder of the built-in corpus with these settings, made by the first process that asks."""
-    settings = {key: value for key, value in asdict(data).items() if key not in ("name", "on_unreadable", "batch_size")}
+    settings = data.model_dump(exclude={"name", "on_unreadable", "batch_size"})
     content = Path(synthetic.__file__).read_bytes() + json.dumps(settings, sort_keys=True).encode()
     root = cache / hashlib.sha256(content).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)

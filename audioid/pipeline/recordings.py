@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,9 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, shard: int | None = 
         if shard is not None:
             index = stages.only_shard(index, shard, settings.store.shards)
     with watch("decode"):
-        stored = stages.waveforms(index, _store(settings), audio=asdict(settings.audio), shards=settings.store.shards)
+        stored = stages.waveforms(
+            index, _store(settings), audio=settings.audio.model_dump(), shards=settings.store.shards
+        )
     checksums = index.table["checksum"]
     is_unreadable = checksums.isin(stored.failed)
     unreadable = [
@@ -116,8 +118,8 @@ def compute_images(settings: Settings, recordings: Recordings, watch: Stopwatch,
         stored = stages.images(
             recordings.stored,
             _store(settings),
-            transform=asdict(settings.transform),
-            image=asdict(settings.image),
+            transform=settings.transform.model_dump(),
+            image=settings.image.model_dump(),
             shards=settings.store.shards,
             device=device,
         )

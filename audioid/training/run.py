@@ -1,11 +1,9 @@
 """One run: from settings to a trained network and the record of what it can do."""
 
-import json
 import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,9 +37,6 @@ def run(settings: Settings, folder: Path) -> None:
         AudioidError: the recordings or the settings do not allow it.
         SystemExit: it was stopped; what was reached is kept.
     """
-    if _is_done(settings, folder):
-        print(f"{folder.name}: done already", flush=True)
-        return
     _quiet()
     print(folder.name, flush=True)
     watch = Stopwatch()
@@ -63,17 +58,17 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     print(f"  {_described(material)}", flush=True)
 
     seed_everything(settings.seed, verbose=False)
-    network = models.build(asdict(settings.model), n_classes=len(index.classes), image_size=settings.image.size)
+    network = models.build(settings.model.model_dump(), n_classes=len(index.classes), image_size=settings.image.size)
     picture = transforms.build(
-        asdict(settings.transform),
-        asdict(settings.image),
+        settings.transform.model_dump(),
+        settings.image.model_dump(),
         sample_rate=settings.audio.sample_rate,
         n_samples=material.waveforms.stage.shape[0],
     )
     augment = Augment(
-        asdict(settings.augment),
+        settings.augment.model_dump(),
         picture,
-        image=asdict(settings.image),
+        image=settings.image.model_dump(),
         sample_rate=settings.audio.sample_rate,
         classes=len(index.classes),
     )
@@ -91,12 +86,12 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         normalize = cast(models.Normalize, network[0])
         normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
     if trainer.is_global_zero:
-        board.log_hyperparameters(asdict(settings))
+        board.log_hyperparameters(settings.model_dump())
     module = Classifier(
         cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
         augment,
-        optimizer=asdict(settings.optimizer),
-        scheduler=asdict(settings.scheduler),
+        optimizer=settings.optimizer.model_dump(),
+        scheduler=settings.scheduler.model_dump(),
         seed=settings.seed,
     )
     with watch("fit"):
@@ -144,10 +139,10 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         folder / "model",
         network,
         labels=index.classes,
-        audio=asdict(settings.audio),
-        image=asdict(settings.image),
-        transform=asdict(settings.transform),
-        model=asdict(settings.model),
+        audio=settings.audio.model_dump(),
+        image=settings.image.model_dump(),
+        transform=settings.transform.model_dump(),
+        model=settings.model.model_dump(),
     )
     counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
     board.log_test_results(counts, index.classes, [scores_of["test"][0], macro_f1, scores_of["test"][1]], epochs)
@@ -269,15 +264,6 @@ def _described(material: PreparedData) -> str:
     if index.skipped:
         text += f"; {len(index.skipped)} files left out, see skipped.csv"
     return text
-
-
-def _is_done(settings: Settings, folder: Path) -> bool:
-    """Whether an earlier run in this folder was to train as long as is asked for now."""
-    try:
-        earlier = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return bool(earlier["max_epochs"] >= settings.trainer.max_epochs)
-    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
-        return False
 
 
 def _quiet() -> None:

@@ -24,7 +24,10 @@ class CompareAtEnd(Callback):
         print(f"Look at every run: make tensorboard RUNS='{sweep}'")
         failed = sorted(sweep.glob("*/error.txt"))
         for file in failed:
-            print(f"error: {file.parent.name}: {file.read_text(encoding='utf-8').strip()}", file=sys.stderr)
+            print(
+                f"error: {file.parent.name}: {file.read_text(encoding='utf-8').splitlines()[0]} ({file})",
+                file=sys.stderr,
+            )
         if failed:
             print(
                 f"{len(failed)} of the runs failed; mend and go on: python train.py resume='{sweep}'", file=sys.stderr

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,8 @@ def assert_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(index.table) == 26
     monkeypatch.setattr(stages, "load", None)
     monkeypatch.setattr(transforms, "build", None)
-    rows = stages.waveforms(index, store, audio=asdict(settings.audio), shards=3)
-    transform, image = asdict(settings.transform), asdict(settings.image)
+    rows = stages.waveforms(index, store, audio=settings.audio.model_dump(), shards=3)
+    transform, image = settings.transform.model_dump(), settings.image.model_dump()
     images = stages.images(rows, store, transform=transform, image=image, shards=3, device="cpu")
     assert np.isfinite(images[np.arange(26)]).all()
 

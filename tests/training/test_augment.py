@@ -293,7 +293,7 @@ class Level(nn.Module):
 
 def built(option: str, *overrides: str) -> Augment:
     settings = compose([f"augment={option}", *overrides])
-    return Augment(asdict(settings.augment), Level(), image=IMAGE, sample_rate=RATE, classes=3)
+    return Augment(settings.augment.model_dump(), Level(), image=IMAGE, sample_rate=RATE, classes=3)
 
 
 def test_none_changes_nothing() -> None:

@@ -1,0 +1,55 @@
+"""A run's folder: whose it is, what was chosen, and whether its run has ended."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from audioid.errors import AudioidError
+from audioid.files import read_yaml, replacing
+from audioid.schema import Settings, flat
+
+# What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
+FREE_ON_RESUME = (
+    "resume",
+    "store.",
+    *(f"trainer.{key}" for key in ("max_epochs", "accelerator", "devices", "strategy")),
+)
+
+
+def is_done(folder: Path, settings: Settings) -> bool:
+    """Whether the run of this folder has ended, and was to train as long as is asked for now.
+
+    Raises:
+        AudioidError: the folder belongs to a run with other settings.
+    """
+    config = folder / ".hydra" / "config.yaml"
+    if not config.exists():
+        return False
+    try:
+        earlier = flat(read_yaml(config))
+    except Exception as error:
+        raise AudioidError(f"{config}: is damaged ({error!r}); choose another folder".replace("\n", " ")) from error
+    for key, value in flat(settings.model_dump()).items():
+        if not key.startswith(FREE_ON_RESUME) and earlier.get(key, value) != value:
+            raise AudioidError(
+                f"{key}: the run in {folder} has {earlier[key]}, not {value}; leave it so, or choose another folder"
+            )
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        return bool(metrics["max_epochs"] >= settings.trainer.max_epochs)
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
+        return False
+
+
+def claim(folder: Path, settings: Settings, overrides: Sequence[str]) -> None:
+    """Makes the folder of a run that begins or goes on, and writes down what was chosen.
+
+    Raises:
+        AudioidError: the folder cannot be written.
+    """
+    for name, values in (("config", settings.model_dump()), ("overrides", list(overrides))):
+        with replacing(folder / ".hydra" / f"{name}.yaml") as part:
+            part.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / "error.txt").unlink(missing_ok=True)
