@@ -27,6 +27,7 @@ from audioid.schema import OPTIONS, Settings, brief, check
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
+FREE_KEY = "model.arguments"  # may hold any key
 FREE_ON_RESUME = ("trainer.", "store.")  # what a resumed run may change
 MAX_NAME = 120  # characters of a run's name, which is also its folder's
 
@@ -250,7 +251,7 @@ def _check_names(overrides: Sequence[Override]) -> None:
         key = override.key_or_group
         if override.is_hydra_override() or key == "hydra":
             continue
-        if key not in keys and key not in groups:
+        if key not in keys and key not in groups and not key.startswith(f"{FREE_KEY}."):
             raise AudioidError(f"{key}: no such key; {_nearest(key, [*keys, *groups])}")
         if key in groups and key not in keys:
             for text in _alternatives(override):
@@ -301,8 +302,13 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> tuple[list[str], list[st
 
 
 def _quote(text: str) -> str:
-    """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it."""
+    """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it.
+
+    What may hold any key gets Hydra's `++`, which adds keys that are not there yet.
+    """
     key, equals, value = text.partition("=")
+    if key == FREE_KEY or key.startswith(f"{FREE_KEY}."):
+        return f"++{text}"
     if key in PATH_KEYS and equals and not value:
         raise AudioidError(f"{key}: is empty; give it a path, or leave it out")
     if key not in LITERAL_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":

@@ -139,13 +139,30 @@ class AugmentSettings:
 @dataclass(frozen=True)
 class ModelSettings:
     name: str
+
+
+@dataclass(frozen=True)
+class OriginalSettings(ModelSettings):
     width: Annotated[int, Range(low=1, high=65536)]
 
 
 @dataclass(frozen=True)
 class CnnSettings(ModelSettings):
+    width: Annotated[int, Range(low=1, high=65536)]
     depth: Annotated[int, Range(low=1, high=8)]
     dropout: Annotated[float, Range(low=0, high=0.9)]
+
+
+@dataclass(frozen=True)
+class TimmSettings(ModelSettings):
+    architecture: str
+    pretrained: Literal["none", "imagenet"]
+
+
+@dataclass(frozen=True)
+class CustomSettings(ModelSettings):
+    target: str
+    arguments: dict
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
     "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
     "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
-    "model": {"cnn": CnnSettings, "original": ModelSettings},
+    "model": {"cnn": CnnSettings, "original": OriginalSettings, "timm": TimmSettings, "custom": CustomSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
     "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},
 }

@@ -63,7 +63,8 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     print(f"  {_described(material)}", flush=True)
 
     seed_everything(settings.seed, verbose=False)
-    network = models.build(asdict(settings.model), n_classes=len(index.classes), image_size=settings.image.size)
+    model = asdict(settings.model)
+    network = model_folder.build_network(model, n_classes=len(index.classes), image_size=settings.image.size)
     picture = transforms.build(
         asdict(settings.transform),
         asdict(settings.image),
@@ -88,7 +89,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         seed=settings.seed,
     )
     if settings.image.standardize != "none":
-        normalize = cast(models.Normalize, network[0])
+        normalize = cast(models.Normalize, network.normalize)
         normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
     if trainer.is_global_zero:
         board.log_hyperparameters(asdict(settings))
@@ -147,7 +148,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         audio=asdict(settings.audio),
         image=asdict(settings.image),
         transform=asdict(settings.transform),
-        model=asdict(settings.model),
+        model=model,
     )
     counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
     board.log_test_results(counts, index.classes, [scores_of["test"][0], macro_f1, scores_of["test"][1]], epochs)
