@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
-from audioid.overrides import PATH_KEYS, alternatives, check_names, parse, text_of
+from audioid.overrides import FREE_KEY, PATH_KEYS, alternatives, check_names, parse, text_of
 from audioid.schema import OPTIONS, Section, Settings, checked, checked_option
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -160,13 +160,12 @@ def _check_jobs(overrides: Sequence[Override], options: Mapping[str, set[str]], 
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    group, _, name = key.partition(".")
-    if not name:
-        values[group] = value
-    elif name in values.get(group, {}):
-        values[group][name] = value
-    else:
-        raise AudioidError(f"{key}: not a key of the chosen {group}; choose the {group} that has it")
+    *groups, name = key.split(".")
+    for group in groups:
+        values = values.setdefault(group, {}) if key.startswith(f"{FREE_KEY}.") else values[group]
+    if groups and name not in values and not key.startswith(FREE_KEY):
+        raise AudioidError(f"{key}: not a key of the chosen {groups[0]}; choose the {groups[0]} that has it")
+    values[name] = value
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:

@@ -12,3 +12,8 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """What to do about a name that is not there: the nearest that is, or where all of them are listed."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f"did you mean {found[0]}?" if found else "python train.py --help lists the keys"
+
+
+def one_line(error: BaseException) -> str:
+    """Class and text of an exception from elsewhere, to stand in a line of ours."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

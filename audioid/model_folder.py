@@ -5,7 +5,8 @@ Loading needs neither the recordings nor the configuration, and nothing in the f
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,12 @@ class TrainedModel:
     audio: dict[str, Any]  # the keyword arguments of `audioid.data.audio.load`
     transform: nn.Module  # waveforms (batch, time) to images (batch, 1, size, size)
     network: nn.Module  # images to logits (batch, len(labels)), in evaluation mode
+
+
+def build_network(model: Mapping[str, Any], *, n_classes: int, image_size: int) -> nn.Sequential:
+    """Images to logits: `normalize`, which holds the statistics of the training images, then `network`."""
+    network = models.build(model, in_channels=1, n_classes=n_classes, image_size=image_size)
+    return nn.Sequential(OrderedDict(normalize=models.Normalize(1, image_size), network=network))
 
 
 def save(
@@ -69,15 +76,23 @@ def save(
         part.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> TrainedModel:
+def load(folder: Path, trust: Collection[str] = ()) -> TrainedModel:
     """The model that `save` left in `folder`, on the CPU.
 
+    A network of somebody's own (`model=custom`) is code: its `target` must be among `trust`.
+
     Raises:
-        AudioidError: a file is missing or damaged, of another format, or the two do not belong together.
+        AudioidError: a file is missing or damaged, of another format, the two do not belong together, or the target
+            is not trusted.
     """
     file = folder / DESCRIPTION
     description = _read_description(file)
     labels, audio, image = description["labels"], description["audio"], description["image"]
+    model = {key: value for key, value in description["model"].items() if key != "pretrained"}  # weights are here
+    if model["name"] == "custom" and model["target"] not in trust:
+        raise AudioidError(f"{file}: runs the code of {model['target']}; if you trust it, --trust {model['target']}")
+    # Of our own networks shapes alone, until the weights are known to fit; others hold more than their weights.
+    device = "meta" if model["name"] in ("cnn", "original") else "cpu"
     try:
         transform = transforms.build(
             description["transform"],
@@ -85,8 +100,8 @@ def load(folder: Path) -> TrainedModel:
             sample_rate=audio["sample_rate"],
             n_samples=round(audio["sample_rate"] * audio["seconds"]),
         )
-        with torch.device("meta"):  # shapes alone, until the weights are known to fit
-            network = models.build(description["model"], n_classes=len(labels), image_size=image["size"])
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            network = build_network(model, n_classes=len(labels), image_size=image["size"])
     except (AudioidError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AudioidError(
@@ -141,6 +156,8 @@ def _read_weights(file: Path, network: nn.Module, sha256: str) -> dict[str, torc
                 "given there); copy the model folder again"
             )
         weights: dict[str, torch.Tensor] = read_weights(content)
+        if "0.mean" in weights:
+            weights = models.from_format_1(weights)
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
     except SafetensorError as error:

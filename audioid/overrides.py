@@ -18,6 +18,7 @@ from audioid.schema import RENAMED
 
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
+FREE_KEY = "model.arguments"  # may hold any key
 
 Options = Mapping[str, Collection[str]]  # of each group of the configuration
 
@@ -85,7 +86,7 @@ def check_names(overrides: Sequence[Override], keys: Collection[str], options: O
             continue
         if key in RENAMED:
             raise AudioidError(f"{key}: renamed to {RENAMED[key]}; use that")
-        if key not in keys and key not in options:
+        if key not in keys and key not in options and not key.startswith(f"{FREE_KEY}."):
             raise AudioidError(f"{key}: no such key; {did_you_mean(key, [*keys, *options])}")
         if key in options and key not in keys:
             for text in alternatives(override, options):
@@ -172,8 +173,13 @@ def _runs_code(override: Override, options: Options) -> str | None:
 
 
 def _quote(text: str) -> str:
-    """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it."""
+    """`key=VALUE` with a path or a pattern quoted, so that brackets, commas and equal signs may stand in it.
+
+    What may hold any key gets Hydra's `++`, which adds keys that are not there yet.
+    """
     key, equals, value = text.partition("=")
+    if key == FREE_KEY or key.startswith(f"{FREE_KEY}."):
+        return f"++{text}"
     if key in PATH_KEYS and equals and not value:
         raise AudioidError(f"{key}: is empty; give it a path, or leave it out")
     if key not in LITERAL_KEYS or not value or value[0] in "'\"" or "${" in value or value == "null":

@@ -138,6 +138,16 @@ class CnnSettings(ModelSettings):
     dropout: Annotated[float, Field(ge=0, le=0.9)]
 
 
+class TimmSettings(ModelSettings):
+    architecture: str
+    pretrained: Literal["none", "imagenet"]
+
+
+class CustomSettings(ModelSettings):
+    target: str
+    arguments: dict[str, Any]
+
+
 class OptimizerSettings(Section):
     name: str
     lr: Annotated[float, Field(gt=0, le=100)]
@@ -200,7 +210,7 @@ OPTIONS: dict[str, dict[str, type[Section]]] = {
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
     "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
     "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
-    "model": {"cnn": CnnSettings, "original": OriginalSettings},
+    "model": {"cnn": CnnSettings, "original": OriginalSettings, "timm": TimmSettings, "custom": CustomSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
     "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},
 }

@@ -10,7 +10,7 @@ from audioid.errors import AudioidError
 from audioid.schema import OPTIONS, RENAMED, Section, Settings
 
 # What an option needs beside itself.
-NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"]}
+NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"], "custom": ["model.target=my_nets.Tiny"]}
 CHOICES = [
     (group.name, file.stem)
     for group in sorted(CONF.iterdir())
@@ -108,6 +108,12 @@ def test_paths_may_hold_signs_that_mean_something_to_hydra(name: str, tmp_path: 
 def test_a_pattern_needs_no_quotes() -> None:
     data = compose(["data=folder", "data.root=x", r"data.group_pattern=kit(\d{1,2})_[a-z]+"]).data
     assert data.group_pattern == r"kit(\d{1,2})_[a-z]+"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("text", ["model.arguments={hidden:64}", "model.arguments.hidden=64"])
+def test_a_network_of_ones_own_takes_any_argument(text: str) -> None:
+    checked = check_command_line(["model=custom", "model.target=my_nets.Tiny", text])
+    assert compose(checked).model.model_dump()["arguments"] == {"hidden": 64}
 
 
 def test_resume_repeats_what_the_run_was_started_with(tmp_path: Path) -> None:

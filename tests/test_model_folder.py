@@ -1,5 +1,6 @@
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from audioid import model_folder, models, transforms
+from audioid import model_folder, transforms
 from audioid.errors import AudioidError
 
 AUDIO = {
@@ -32,7 +33,7 @@ LABELS = ["große Trommel", "kick"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    network = models.build(CNN, n_classes=2, image_size=32)
+    network = model_folder.build_network(CNN, n_classes=2, image_size=32)
     model_folder.save(tmp_path / "model", network, labels=LABELS, model=CNN, **SETTINGS)
     return tmp_path / "model"
 
@@ -44,9 +45,9 @@ def change(folder: Path, **values: Any) -> None:
 
 @pytest.mark.parametrize("model", [CNN, {"name": "original", "width": 7}])
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, model: dict[str, Any]) -> None:
-    network = models.build(model, n_classes=2, image_size=32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = model_folder.build_network(model, n_classes=2, image_size=32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.rand(8, 1, 32, 32)
-    network[0].fit([images], over="pixel")
+    network.normalize.fit([images], over="pixel")
     network.train()(images)  # moves the running statistics of batch normalisation
     model_folder.save(tmp_path, network, labels=LABELS, model=model, **SETTINGS)
 
@@ -107,7 +108,10 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
         ({"model": {"name": {}}}, "model.name: there is no {}"),
         ({"model": {**CNN, "width": 0}}, "model.width: 0 is out of range"),
         ({"weights_sha256": None}, "weights_sha256: is no text"),
-        ({"labels": ["a", "b", "c"]}, r"weights\.safetensors: does not belong to model\.json beside it \(9\.bias"),
+        (
+            {"labels": ["a", "b", "c"]},
+            r"weights\.safetensors: does not belong to model\.json beside it \(network\.head\.bias",
+        ),
         (
             {"model": {**CNN, "width": 65536}},
             r"is torch\.float32 \(4, 1, 5, 5\), not torch\.float32 \(65536, 1, 5, 5\)",
@@ -160,8 +164,73 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AudioidError, match="choose a folder that can be written"):
         model_folder.save(
             tmp_path / "file" / "model",
-            models.build(CNN, n_classes=2, image_size=32),
+            model_folder.build_network(CNN, n_classes=2, image_size=32),
             labels=LABELS,
             model=CNN,
             **SETTINGS,
         )
+
+
+def test_a_folder_of_format_1_loads_as_before(folder: Path) -> None:
+    images, network = torch.rand(3, 1, 32, 32), model_folder.load(folder).network
+    file = folder / "weights.safetensors"
+    old = {}  # then a network was one row: normalisation, two blocks, mean over time, dropout, linear
+    for name, values in load_file(file).items():
+        *_, layer, last = name.split(".")
+        place = {"normalize": 0, "head": 9}.get(layer)
+        old[f"{int(layer) + 1 if place is None else place}.{last}"] = values
+    assert "0.mean" in old
+    assert "9.bias" in old
+    save_file(old, file)
+    change(folder, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    assert torch.equal(model_folder.load(folder).network(images), network(images))
+
+
+NET = """
+import torch
+from torch import nn
+
+open("ran", "w").close()
+
+class Scaled(nn.Sequential):
+    def __init__(self, in_channels, n_classes, image_size):
+        super().__init__(nn.Flatten(), nn.Linear(in_channels * image_size**2, n_classes))
+        self.register_buffer("scale", torch.tensor(3.0), persistent=False)
+
+    def forward(self, images):
+        return super().forward(self.scale * images)
+"""
+
+
+def test_a_network_of_somebodys_own_loads_only_if_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_nets.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    model = {"name": "custom", "target": "their_nets.Scaled", "arguments": {}}
+    network = model_folder.build_network(model, n_classes=2, image_size=32).eval()
+    model_folder.save(tmp_path / "model", network, labels=LABELS, model=model, **SETTINGS)
+    del sys.modules["their_nets"]
+    (tmp_path / "ran").unlink()
+
+    for trust in ((), ("their_nets", "their_nets.Other")):
+        with pytest.raises(
+            AudioidError, match=r"model\.json: runs the code of their_nets\.Scaled; .* --trust their_nets"
+        ):
+            model_folder.load(tmp_path / "model", trust=trust)
+    assert not (tmp_path / "ran").exists()
+
+    state = torch.get_rng_state()
+    loaded = model_folder.load(tmp_path / "model", trust=["their_nets.Scaled"])
+    assert torch.equal(state, torch.get_rng_state())
+    images = torch.rand(3, 1, 32, 32)
+    torch.testing.assert_close(loaded.network(images), network(images))
+    del sys.modules["their_nets"]
+
+
+def test_a_pretrained_network_loads_without_the_weights_it_began_with(tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    model = {"name": "timm", "architecture": "test_resnet", "pretrained": "none"}
+    network = model_folder.build_network(model, n_classes=2, image_size=32).eval()
+    model_folder.save(tmp_path, network, labels=LABELS, model=model | {"pretrained": "imagenet"}, **SETTINGS)
+    images = torch.rand(3, 1, 32, 32)
+    torch.testing.assert_close(model_folder.load(tmp_path).network(images), network(images))

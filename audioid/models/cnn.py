@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor, nn
 
+from audioid.models.network import Network
+
 
 class MeanOverTime(nn.Module):
     """`(batch, channels, frequency, time)` to `(batch, channels * frequency)`: frequencies are kept, times are not."""
@@ -12,10 +14,10 @@ class MeanOverTime(nn.Module):
         return features.mean(dim=-1).flatten(1)
 
 
-def cnn(*, width: int, depth: int, dropout: float, n_classes: int, image_size: int) -> list[nn.Module]:
-    """Layers: `depth` strided convolutions that halve the image, from `width` channels to four times as many."""
+def cnn(*, width: int, depth: int, dropout: float, in_channels: int, n_classes: int, image_size: int) -> Network:
+    """`depth` strided convolutions that halve the image, from `width` channels to four times as many; a linear head."""
     layers: list[nn.Module] = []
-    channels = 1
+    channels = in_channels
     for block in range(depth):
         wider = width * min(2**block, 4)
         kernel = 5 if block == 0 else 3
@@ -26,4 +28,5 @@ def cnn(*, width: int, depth: int, dropout: float, n_classes: int, image_size: i
         ]
         channels = wider
     rows = math.ceil(image_size / 2**depth)
-    return [*layers, MeanOverTime(), nn.Dropout(dropout), nn.Linear(channels * rows, n_classes)]
+    features = nn.Sequential(*layers, MeanOverTime(), nn.Dropout(dropout))
+    return Network(features, nn.Linear(channels * rows, n_classes))

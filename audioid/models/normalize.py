@@ -8,21 +8,21 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """`(image - mean) / deviation` for images `(batch, 1, size, size)`; the identity until `fit` is called."""
+    """`(image - mean) / deviation` for images `(batch, channels, size, size)`; the identity until `fit` is called."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, channels: int, size: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(1, size, size))
-        self.register_buffer("deviation", torch.ones(1, size, size))
+        self.register_buffer("mean", torch.zeros(channels, size, size))
+        self.register_buffer("deviation", torch.ones(channels, size, size))
 
     def forward(self, image: Tensor) -> Tensor:
         return (image - self.mean) / self.deviation
 
     def fit(self, batches: Iterable[Tensor], over: Literal["global", "pixel"]) -> None:
-        """Takes mean and deviation from batches of images, over all pixels together or for each pixel.
+        """Takes mean and deviation from batches of images, over all pixels of a channel or for each pixel.
 
         Where all images agree there is nothing to scale, and the deviation stays 1.
         """
@@ -35,7 +35,7 @@ class Normalize(nn.Module):
             squares += batch.double().square().sum(0)
         mean, square = total / count, squares / count
         if over == "global":
-            mean, square = mean.mean().expand_as(mean), square.mean().expand_as(square)
+            mean, square = (each.mean((-2, -1), keepdim=True).expand_as(each) for each in (mean, square))
         deviation = (square - mean.square()).clamp_min(0).sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > 1e-6, deviation, 1.0))

@@ -3,10 +3,13 @@
 from torch import nn
 
 from audioid.errors import AudioidError
+from audioid.models.network import Network
 
 
-def original(*, width: int, n_classes: int, image_size: int) -> list[nn.Module]:
-    """Layers: two 5x5 convolutions with ReLU and 2x2 max-pooling, then two linear ones with no activation between.
+def original(*, width: int, in_channels: int, n_classes: int, image_size: int) -> Network:
+    """Two 5x5 convolutions with ReLU and 2x2 max-pooling, then two linear layers with no activation between.
+
+    The second linear layer is the head.
 
     Raises:
         AudioidError: the images are smaller than 16 x 16.
@@ -14,8 +17,8 @@ def original(*, width: int, n_classes: int, image_size: int) -> list[nn.Module]:
     rows = ((image_size - 4) // 2 - 4) // 2
     if rows < 1:
         raise AudioidError(f"image.size: {image_size} is too small for model=original; make it at least 16")
-    return [
-        nn.Conv2d(1, 16, 5),
+    features = nn.Sequential(
+        nn.Conv2d(in_channels, 16, 5),
         nn.ReLU(inplace=True),
         nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 5),
@@ -23,5 +26,5 @@ def original(*, width: int, n_classes: int, image_size: int) -> list[nn.Module]:
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(32 * rows * rows, width),
-        nn.Linear(width, n_classes),
-    ]
+    )
+    return Network(features, nn.Linear(width, n_classes))

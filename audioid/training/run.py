@@ -58,7 +58,8 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     print(f"  {_described(material)}", flush=True)
 
     seed_everything(settings.seed, verbose=False)
-    network = models.build(settings.model.model_dump(), n_classes=len(index.classes), image_size=settings.image.size)
+    model = settings.model.model_dump()
+    network = model_folder.build_network(model, n_classes=len(index.classes), image_size=settings.image.size)
     picture = transforms.build(
         settings.transform.model_dump(),
         settings.image.model_dump(),
@@ -83,7 +84,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         seed=settings.seed,
     )
     if settings.image.standardize != "none":
-        normalize = cast(models.Normalize, network[0])
+        normalize = cast(models.Normalize, network.normalize)
         normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
     if trainer.is_global_zero:
         board.log_hyperparameters(settings.model_dump())

@@ -53,8 +53,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = torch.arange(96) % 3
     waves = torch.tensor(np.array([tone(LABELS[target], rng) for target in targets]), dtype=torch.float32)
     images = transforms.build(SETTINGS["transform"], SETTINGS["image"], sample_rate=RATE, n_samples=RATE // 4)(waves)
-    network = models.build(SETTINGS["model"], n_classes=3, image_size=32)
-    cast(models.Normalize, network[0]).fit([images], over="global")
+    network = model_folder.build_network(SETTINGS["model"], n_classes=3, image_size=32)
+    cast(models.Normalize, network.normalize).fit([images], over="global")
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     for _ in range(40):
         optimizer.zero_grad()
