@@ -121,6 +121,16 @@ class CqtSettings(TransformSettings):
 
 
 @dataclass(frozen=True)
+class MfccSettings(FftSettings):
+    n_mfcc: Annotated[int | None, Range(low=1, high=1024)]
+
+
+@dataclass(frozen=True)
+class BothSettings(FftSettings, CwtSettings):
+    """The keys of both channels."""
+
+
+@dataclass(frozen=True)
 class AugmentSettings:
     name: str
     p: Annotated[float, Range(above=0, high=1)]
@@ -216,7 +226,14 @@ class Settings:
 OPTIONS: dict[str, dict[str, Any]] = {
     "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
-    "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
+    "transform": {
+        "fft": FftSettings,
+        "cwt": CwtSettings,
+        "ssq": SsqSettings,
+        "cqt": CqtSettings,
+        "mfcc": MfccSettings,
+        "both": BothSettings,
+    },
     "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
     "model": {"cnn": CnnSettings, "original": ModelSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},

@@ -157,7 +157,7 @@ def test_shift_by_a_column_shifts_the_image(image: dict[str, Any], options: dict
     waveform = torch.zeros(2, RATE)
     waveform[0, 1000:4000] = noise(3000).float()
     waveform[1, 1200:4200] = waveform[0, 1000:4000]
-    for name in options:
+    for name in options.keys() - {"mfcc"}:  # which is of decibels
         module = transforms.build(
             options[name], image | {"amplitude_scale": "magnitude"}, sample_rate=RATE, n_samples=RATE
         )
