@@ -156,7 +156,8 @@ class Tier(torch.nn.Module):
 
         bins = torch.arange(-(n_fft // 2), n_fft // 2)
         size = respond(bins).abs()
-        used = bins[(size > SUPPORT * size.amax(1, keepdim=True)).any(0)]
+        # "At least", since a band that lies between two bins is 0 in all of them.
+        used = bins[(size >= SUPPORT * size.amax(1, keepdim=True)).any(0)]
         low = int(used[0])
         if self.signed or not self.wavelet.is_complex:
             # Power does not mind at which bin a fold begins, since that is but a phase; coefficients do.

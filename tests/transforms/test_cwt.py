@@ -247,6 +247,13 @@ def test_the_original_ricker_image(image: dict[str, Any], options: dict[str, Any
     assert found.abs().max() <= 1
 
 
+def test_a_band_between_two_bins_is_silent(image: dict[str, Any], options: dict[str, Any]) -> None:
+    option = options["cwt"] | {"wavelet": "shan0.00001-1.0"}
+    with pytest.warns(UserWarning, match="lowest usable frequency"):
+        module = transforms.build(option, image, sample_rate=RATE, n_samples=1000)
+    assert module(noise(1000).float()).isfinite().all()
+
+
 def test_one_warning_with_the_lowest_usable_frequency(image: dict[str, Any], options: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=r"below 246.* Hz .* lowest usable frequency") as caught:
         module = transforms.build(options["cwt"], image, sample_rate=RATE, n_samples=80)

@@ -37,7 +37,8 @@ def test_coefficients_are_torchaudios(image: dict[str, Any], options: dict[str, 
     found = module(waveform)[0, 0]
     assert found[:, 25:].abs().max() == 0
     # The lowest and highest filter's outer edges differ by a hertz or two, and torchaudio's filters are float32.
-    assert torch.linalg.norm(found - expected) < 2e-3 * torch.linalg.norm(expected)
+    for rows, tolerance in ((slice(0, 1), 1e-4), (slice(1, SIZE), 1e-2)):  # the mean, and the shape that edges are in
+        assert torch.linalg.norm((found - expected)[rows]) < tolerance * torch.linalg.norm(expected[rows])
 
 
 def test_coefficients_fewer_than_rows_are_spread_over_them(image: dict[str, Any], options: dict[str, Any]) -> None:
