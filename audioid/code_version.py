@@ -11,7 +11,7 @@ from pathlib import Path
 def code_version(module: str, *libraries: str) -> str:
     """Another text after any change of a module's source, of what that imports, or of the libraries below it.
 
-    Sources are followed within `audioid`'s stages (`audioid.transforms.fft`, not `audioid.errors` or a package's
+    Sources are followed within `audioid`'s stages (`audioid.transforms.images.fft`, not `audioid.errors` or a package's
     `__init__`, which values do not depend on) or the module's own package, if that is another. Of any other package
     the version counts, and whatever else `libraries` says.
     """
@@ -36,7 +36,8 @@ def code_version(module: str, *libraries: str) -> str:
 
 
 def _has_values(name: str) -> bool:
-    return name.count(".") > 1 or not name.startswith("audioid.")
+    is_package = hasattr(sys.modules[name], "__path__")
+    return not is_package and (name.count(".") > 1 or not name.startswith("audioid."))
 
 
 def _imports(source: bytes, package: str) -> set[str]:

@@ -20,12 +20,12 @@ __all__ = ["build", "check_transform", "cwt", "icwt", "transform_class"]
 
 # Where the class of each transform is: `module:Class`.
 TRANSFORMS = {
-    "fft": "audioid.transforms.fft:Fft",
-    "cwt": "audioid.transforms.scalogram:Cwt",
-    "cqt": "audioid.transforms.cqt:Cqt",
-    "ssq": "audioid.transforms.ssq:Ssq",
-    "mfcc": "audioid.transforms.mfcc:Mfcc",
-    "both": "audioid.transforms.both:Both",
+    "fft": "audioid.transforms.images.fft:Fft",
+    "cwt": "audioid.transforms.images.cwt:Cwt",
+    "cqt": "audioid.transforms.images.cqt:Cqt",
+    "ssq": "audioid.transforms.images.ssq:Ssq",
+    "mfcc": "audioid.transforms.images.mfcc:Mfcc",
+    "both": "audioid.transforms.images.both:Both",
 }
 
 

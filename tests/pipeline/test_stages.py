@@ -121,16 +121,16 @@ def test_wrong_transform_is_told(index: Index, store: Store) -> None:
 @pytest.mark.parametrize(
     ("changed", "transform", "is_other"),
     [
-        ("cqt.py", "fft", False),
-        ("cqt.py", "cqt", True),
-        ("mfcc.py", "cwt", False),
+        ("images/cqt.py", "fft", False),
+        ("images/cqt.py", "cqt", True),
+        ("images/mfcc.py", "cwt", False),
         ("image.py", "fft", True),
         ("image.py", "ssq", True),
         ("bands.py", "cqt", True),
         ("bands.py", "fft", False),
         ("coefficients.py", "cwt", False),  # full resolution: no image is made of it
         ("windows.py", "fft", True),
-        ("fft.py", "both", True),
+        ("images/fft.py", "both", True),
         ("rules.py", "cwt", False),
         ("__init__.py", "cwt", False),
     ],

@@ -9,8 +9,8 @@ import torch
 import torchaudio
 
 from audioid import transforms
-from audioid.transforms.fft import triangular_filters
 from audioid.transforms.image import TimeFrequencyTransform
+from audioid.transforms.images.fft import triangular_filters
 from audioid.transforms.scales import frequency_grid
 
 RATE = 22050

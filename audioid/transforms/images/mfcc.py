@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct
 
-from audioid.transforms.fft import FilterPower
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
+from audioid.transforms.images.fft import FilterPower
 
 
 class Mfcc(TimeFrequencyTransform):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from audioid.transforms.fft import Fft
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
-from audioid.transforms.scalogram import Cwt
+from audioid.transforms.images.cwt import Cwt
+from audioid.transforms.images.fft import Fft
 
 
 class Both(TimeFrequencyTransform):

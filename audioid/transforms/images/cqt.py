@@ -4,7 +4,7 @@ That is a wavelet transform with a Hann window's wavelet, so it goes through the
 """
 
 from audioid.transforms.image import ImageSpec
-from audioid.transforms.scalogram import Cwt
+from audioid.transforms.images.cwt import Cwt
 from audioid.transforms.wavelet_names import constant_q
 
 
