@@ -17,3 +17,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """Class and text of an exception from elsewhere, to stand in a line of ours."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+
+
+def check_choice(key: str, value: str, choices: Iterable[str]) -> None:
+    """Raises AudioidError where the `value` of `key` is none of the `choices`."""
+    if value not in choices:
+        raise AudioidError(f"{key}: there is no {value!r}; choose {' or '.join(choices)}")

@@ -28,7 +28,7 @@ def render(index: Index, images: StoredRows, folder: Path, *, signed: bool) -> N
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            pictures = images[np.arange(start, start + len(some))][:, 0]
+            pictures = images[np.arange(start, start + len(some))]
             list(pool.map(lambda path, image: write_png(path, image, signed=signed), some, pictures))
 
 
@@ -56,7 +56,8 @@ def _free_name(wanted: str, taken: Counter[str]) -> str:
 
 
 def write_png(path: Path, image: NDArray[np.float32], *, signed: bool) -> None:
-    """An image `(frequency, time)` with its lowest frequency at the bottom, of values from 0 (`signed`: -1) to 1."""
-    grey = (image + 1) / 2 if signed else image
+    """An image `(channels, rows, time)`, its channels side by side and row 0 at the bottom, of values from 0 (`signed`:
+    -1) to 1."""
+    grey = np.concatenate((image + 1) / 2 if signed else image, axis=1)
     with replacing(path) as part:
         Image.fromarray((255 * grey[::-1].clip(0, 1)).round().astype(np.uint8)).save(part, format="png")

@@ -2,22 +2,17 @@
 
 from audioid.errors import AudioidError
 from audioid.schema import Settings
+from audioid.transforms.rules import check_transform
 
 
 def check(settings: Settings) -> None:
     """Raises AudioidError for the first rule that the settings break."""
-    for rule in (_frequencies, _split):
+    for rule in (_transform, _split):
         rule(settings)
 
 
-def _frequencies(settings: Settings) -> None:
-    image, nyquist = settings.image, settings.audio.sample_rate / 2
-    if image.f_max > nyquist:
-        raise AudioidError(
-            f"image.f_max: {image.f_max:g} Hz is above half of audio.sample_rate ({nyquist:g} Hz); lower it"
-        )
-    if image.f_min >= image.f_max:
-        raise AudioidError(f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it")
+def _transform(settings: Settings) -> None:
+    check_transform(*(getattr(settings, group).model_dump() for group in ("transform", "image", "audio")))
 
 
 def _split(settings: Settings) -> None:

@@ -109,6 +109,14 @@ class CqtSettings(TransformSettings):
     padding: Literal["zero", "reflect"]
 
 
+class MfccSettings(FftSettings):
+    n_mfcc: Annotated[int, Field(ge=1, le=1024)] | None
+
+
+class BothSettings(FftSettings, CwtSettings):
+    """The keys of both channels."""
+
+
 class AugmentSettings(Section):
     name: str
     p: Annotated[float, Field(gt=0, le=1)]
@@ -208,7 +216,14 @@ class Settings(Section):
 OPTIONS: dict[str, dict[str, type[Section]]] = {
     "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
-    "transform": {"fft": FftSettings, "cwt": CwtSettings, "ssq": SsqSettings, "cqt": CqtSettings},
+    "transform": {
+        "fft": FftSettings,
+        "cwt": CwtSettings,
+        "ssq": SsqSettings,
+        "cqt": CqtSettings,
+        "mfcc": MfccSettings,
+        "both": BothSettings,
+    },
     "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
     "model": {"cnn": CnnSettings, "original": OriginalSettings, "timm": TimmSettings, "custom": CustomSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},

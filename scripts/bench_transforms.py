@@ -40,11 +40,15 @@ IMAGE = {
     "amplitude_scale": "magnitude",
     "decibel_range": 80.0,
 }
+FOURIER = {"n_fft": 2048, "win_length": 1024, "window": "hann", "n_mels": None}
+WAVELET = {"wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None}
 OPTIONS: dict[str, dict[str, Any]] = {
-    "cwt": {"wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None},
-    "fft": {"n_fft": 2048, "win_length": 1024, "window": "hann", "n_mels": None},
+    "cwt": WAVELET,
+    "fft": FOURIER,
     "ssq": {"wavelet": "gmw20-3", "padding": "zero"},
     "cqt": {"filter_scale": 1.0, "padding": "zero"},
+    "mfcc": FOURIER | {"n_mfcc": None},
+    "both": FOURIER | WAVELET,
 }
 FREQUENCIES = np.geomspace(40, 10000, SIZE)
 SCALES = RATE / FREQUENCIES
@@ -54,7 +58,8 @@ Run = Callable[[], Any]
 
 def build(name: str, seconds: int = 1) -> TimeFrequencyTransform:
     """One of the transforms for clips of `seconds`."""
-    return transforms.build({"name": name} | OPTIONS[name], IMAGE, sample_rate=RATE, n_samples=seconds * RATE)
+    image = IMAGE | ({"amplitude_scale": "decibel"} if name == "mfcc" else {})
+    return transforms.build({"name": name} | OPTIONS[name], image, sample_rate=RATE, n_samples=seconds * RATE)
 
 
 def pooled(coefficients: np.ndarray) -> torch.Tensor:

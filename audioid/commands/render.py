@@ -32,6 +32,7 @@ def work() -> None:
     # Heavy, so after the configuration is known to be right.
     from audioid.pipeline.recordings import Stopwatch, compute_images, load_waveforms
     from audioid.render import render
+    from audioid.transforms import transform_class
 
     skipped: list[tuple[str, str]] = []
     for settings in all_settings:
@@ -39,7 +40,8 @@ def work() -> None:
         recordings = load_waveforms(settings, Stopwatch())
         images = compute_images(settings, recordings, Stopwatch(), device="cpu")
         folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
-        render(recordings.index, images, folder, signed=settings.image.amplitude_scale == "signed")
+        signed = settings.image.amplitude_scale == "signed" or transform_class(settings.transform.name).is_signed
+        render(recordings.index, images, folder, signed=signed)
         print(f"{len(images)} images in {folder}, {time.perf_counter() - started:.1f} s")
     for path, reason in skipped:
         print(f"left out: {path}: {reason}", file=sys.stderr)

@@ -17,6 +17,7 @@ from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
 from audioid.schema import Settings
+from audioid.transforms import transform_class
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def compute_images(settings: Settings, recordings: Recordings, watch: Stopwatch,
 
 def _check_room(settings: Settings, index: Index) -> None:
     """Raises AudioidError where the store cannot hold all waveforms and images, so that some would push others out."""
-    samples, pixels = settings.audio.sample_rate * settings.audio.seconds, settings.image.size**2
+    samples = settings.audio.sample_rate * settings.audio.seconds
+    pixels = transform_class(settings.transform.name).channels * settings.image.size**2
     needed = index.table["checksum"].nunique() * 4 * (samples + pixels) / 2**30
     if needed > settings.store.max_gib:
         raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")

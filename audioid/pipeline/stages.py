@@ -1,21 +1,18 @@
 """The two stages that the store keeps: waveforms of recordings, and images of waveforms."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 from numpy.typing import NDArray
 
-import audioid.data.audio
-import audioid.transforms
+from audioid import transforms
+from audioid.code_version import code_version
 from audioid.data.audio import Unreadable, load
 from audioid.data.index import Index
 from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
@@ -42,7 +39,7 @@ def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: i
             for start in range(0, len(numbers), DECODED_AT_ONCE):
                 yield from pool.map(decoded, numbers[start : start + DECODED_AT_ONCE])
 
-    version = _version([Path(audioid.data.audio.__file__)], soundfile.__libsndfile_version__, soxr.__version__)
+    version = code_version("audioid.data.audio", soundfile.__libsndfile_version__)
     stage = Stage("waveforms", version, audio, (round(audio["sample_rate"] * audio["seconds"]),))
     return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
 
@@ -56,9 +53,9 @@ def images(
     shards: int,
     device: str,
 ) -> StoredRows:
-    """The images of these waveforms, float32 `(1, size, size)` each, computed on `device`.
+    """The images of these waveforms, float32 `(channels, size, size)` each, computed on `device`.
 
-    Raises AudioidError as `audioid.transforms.build`.
+    Raises AudioidError as `transforms.build`.
     """
     image = {key: value for key, value in image.items() if key != "standardize"}  # the network's, not the image's
     sound = waveforms.stage
@@ -66,9 +63,7 @@ def images(
     @cache
     def picture() -> torch.nn.Module:
         n_samples = sound.shape[0]
-        made = audioid.transforms.build(
-            transform, image, sample_rate=sound.settings["sample_rate"], n_samples=n_samples
-        )
+        made = transforms.build(transform, image, sample_rate=sound.settings["sample_rate"], n_samples=n_samples)
         return made.to(device)
 
     def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
@@ -80,10 +75,10 @@ def images(
                 made = iter(picture()(torch.from_numpy(waveforms[good]).to(device)).cpu().numpy() if len(good) else [])
             yield from (next(made) if reason is None else reason for reason in reasons)
 
-    code = sorted(Path(audioid.transforms.__file__).parent.glob("*.py"))
+    maker = transforms.transform_class(transform["name"])
     settings = {"waveforms": asdict(sound), "transform": dict(transform), "image": image}
-    size = image["size"]
-    stage = Stage(f"images-{transform['name']}", _version(code, torch.__version__), settings, (1, size, size))
+    shape = (maker.channels, image["size"], image["size"])
+    stage = Stage(f"images-{transform['name']}", code_version(maker.__module__), settings, shape)
     return store.rows(stage, waveforms.checksums, compute, shards=shards)
 
 
@@ -91,11 +86,3 @@ def only_shard(index: Index, shard: int, shards: int) -> Index:
     """The index of those recordings alone that the store keeps in this shard."""
     here = [shard_of(checksum, shards) == shard for checksum in index.table["checksum"]]
     return replace(index, table=index.table[here].reset_index(drop=True))
-
-
-def _version(code: Sequence[Path], *libraries: str) -> str:
-    """A stage's version: another one after any change of its source files or of the libraries below it."""
-    digest = hashlib.sha256("\0".join(libraries).encode())
-    for path in code:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -1,43 +1,73 @@
-"""Pictures of sound: Fourier and wavelet images of recordings, on one contract."""
+"""Pictures of sound: Fourier and wavelet images of recordings, on one contract.
 
-import importlib
+Importing this loads no torch: the configuration is checked by `audioid.transforms.rules` before anything heavy is.
+"""
+
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
-from audioid.errors import AudioidError
-from audioid.transforms.cwt import cwt, icwt
-from audioid.transforms.image import TimeFrequencyTransform
+from audioid.errors import AudioidError, check_choice
+from audioid.transforms.rules import check_transform
 
-__all__ = ["build", "cwt", "icwt"]
+if TYPE_CHECKING:
+    from audioid.transforms.coefficients import cwt, icwt
+    from audioid.transforms.image import TimeFrequencyTransform
 
-_CLASSES = {"fft": "Fft", "cwt": "Cwt", "ssq": "Ssq", "cqt": "Cqt"}
+__all__ = ["build", "check_transform", "cwt", "icwt", "transform_class"]
+
+# Where the class of each transform is: `module:Class`.
+TRANSFORMS = {
+    "fft": "audioid.transforms.images.fft:Fft",
+    "cwt": "audioid.transforms.images.cwt:Cwt",
+    "cqt": "audioid.transforms.images.cqt:Cqt",
+    "ssq": "audioid.transforms.images.ssq:Ssq",
+    "mfcc": "audioid.transforms.images.mfcc:Mfcc",
+    "both": "audioid.transforms.images.both:Both",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("cwt", "icwt"):
+        return getattr(import_module("audioid.transforms.coefficients"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def transform_class(name: str) -> "type[TimeFrequencyTransform]":
+    """The class of the transform of that name, which knows its `channels`.
+
+    Raises:
+        AudioidError: there is none.
+    """
+    check_choice("transform", name, TRANSFORMS)
+    module, _, attribute = TRANSFORMS[name].partition(":")
+    return cast("type[TimeFrequencyTransform]", getattr(import_module(module), attribute))
 
 
 def build(
     transform: Mapping[str, Any], image: Mapping[str, Any], *, sample_rate: int, n_samples: int
-) -> TimeFrequencyTransform:
+) -> "TimeFrequencyTransform":
     """The module that turns waveforms `(batch, n_samples)` into images; see `TimeFrequencyTransform`.
 
     Args:
-        transform: `name` (fft, cwt, ssq, cqt) and the keys of that option.
+        transform: `name` (one of `TRANSFORMS`) and the keys of that option.
         image: `size`, `f_min`, `f_max` (hertz), `frequency_scale`, `amplitude_scale`,
             `decibel_range`; other keys are not looked at.
 
     Raises:
         AudioidError: an unknown transform or key, a missing key, or a value that is not allowed.
     """
-    options = dict(transform)
-    name = options.pop("name", None)
-    if name not in _CLASSES:
-        raise AudioidError(f"transform: there is no {name!r}; choose one of {', '.join(_CLASSES)}")
-    shared = {
-        key: image[key] for key in ("size", "f_min", "f_max", "frequency_scale", "amplitude_scale", "decibel_range")
-    }
-    maker = getattr(importlib.import_module(f"audioid.transforms.{name}"), _CLASSES[name])
-    known = set(inspect.signature(maker).parameters) - set(shared) - {"sample_rate", "n_samples"}
+    from audioid.transforms.image import ImageSpec
+
+    options = {key: value for key, value in transform.items() if key != "name"}
+    name = transform.get("name", "")
+    maker = transform_class(name)
+    known = set(inspect.signature(maker).parameters) - {"image"}
     for key in known.symmetric_difference(options):
         problem = f"{name} needs it; give it a value" if key in known else f"no such key of {name}; leave it out"
         raise AudioidError(f"transform.{key}: {problem}")
-    module: TimeFrequencyTransform = maker(**options, **shared, sample_rate=sample_rate, n_samples=n_samples)
-    return module
+    check_transform(transform, image, {"sample_rate": sample_rate, "seconds": n_samples / sample_rate})
+    shared = {item.name: image[item.name] for item in fields(ImageSpec) if item.name in image}
+    return maker(**options, image=ImageSpec(**shared, sample_rate=sample_rate, n_samples=n_samples))

@@ -11,12 +11,13 @@ short blocks of pieces; all inverse FFTs stay short, and what each step leaves i
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audioid.transforms.image import ImageSpec
 from audioid.transforms.wavelets import Wavelet
 
 # Responses are cut where they fall below this part of their peak (-90 dB), wavelets likewise in time.
@@ -105,25 +106,15 @@ class Tier(torch.nn.Module):
     taper: Tensor
     edge: Tensor
 
-    def __init__(
-        self,
-        wavelet: Wavelet,
-        frequencies: Tensor,
-        *,
-        sample_rate: int,
-        n_samples: int,
-        size: int,
-        norm: str,
-        padding: str,
-        signed: bool,
-    ) -> None:
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:
         super().__init__()
-        self.wavelet, self.size, self.signed = wavelet, size, signed
+        size, n_samples, sample_rate = image.size, image.n_samples, image.sample_rate
+        self.wavelet, self.size, self.signed = wavelet, size, image.amplitude_scale == "signed"
         self.piece = piece_length(n_samples, size)
         needed = wavelet.bandwidth(ALIASING) * frequencies * self.piece / sample_rate + MARGIN
         per_piece = [next(m for m in PER_PIECE if m >= float(least)) for least in needed]
         halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies[0])), n_samples)
-        self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if signed else 0)
+        self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if self.signed else 0)
         self.register_buffer("taper", self._taper(halo).float(), persistent=False)
         # What the power of the samples about the edge of a piece, or of their real and imaginary parts, weighs.
         edge = torch.tensor([*(-value for value in reversed(GREGORY)), 0.5, *GREGORY])
@@ -165,7 +156,8 @@ class Tier(torch.nn.Module):
 
         bins = torch.arange(-(n_fft // 2), n_fft // 2)
         size = respond(bins).abs()
-        used = bins[(size > SUPPORT * size.amax(1, keepdim=True)).any(0)]
+        # "At least", since a band that lies between two bins is 0 in all of them.
+        used = bins[(size >= SUPPORT * size.amax(1, keepdim=True)).any(0)]
         low = int(used[0])
         if self.signed or not self.wavelet.is_complex:
             # Power does not mind at which bin a fold begins, since that is but a phase; coefficients do.
@@ -235,18 +227,18 @@ class BandPower(torch.nn.Module):
 
     Args:
         frequencies: centre frequencies in hertz, lowest first.
+        image: where its amplitude scale is signed, mean coefficients (their real part) instead.
         norm, padding: as for `audioid.transforms.cwt`.
-        signed: mean coefficients instead (their real part).
     """
 
-    def __init__(self, wavelet: Wavelet, frequencies: Tensor, *, padding: str, **settings: Any) -> None:
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:
         super().__init__()
         self.padding = padding
         octaves = (frequencies / frequencies[0]).log2()
         number = max(1, math.ceil(float(octaves[-1]) / TIER))
         places = (octaves / octaves[-1].clamp(min=1e-9) * number).ceil().clamp(min=1)
         chosen = [frequencies[places == place] for place in range(1, number + 1)]
-        tiers = [Tier(wavelet, bands, padding=padding, **settings) for bands in chosen if len(bands)]
+        tiers = [Tier(wavelet, bands, image, norm=norm, padding=padding) for bands in chosen if len(bands)]
         self.left = max(-tier.grid.begins[0] for tier in tiers)
         self.end = max(tier.grid.begins[-1] + tier.grid.n_fft for tier in tiers)
         self.tiers = torch.nn.ModuleList(tiers)

@@ -11,7 +11,7 @@ Hann window of a constant number of periods).
 """
 
 import math
-import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,9 +19,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from audioid.errors import AudioidError
+from audioid.transforms.wavelet_names import parse_name
 
-FAMILIES = "mexh, morl, gausN, cgauN (N from 1 to 8), cmorB-C, shanB-C, fbspM-B-C, gmwBETA-GAMMA, hannPERIODS"
+Spectrum = Callable[[Tensor], Tensor]
 
 # Slowly decaying wavelets (shan, fbsp) are followed for this many periods to either side.
 MAX_RADIUS = 100.0
@@ -38,7 +38,7 @@ class Wavelet:
     name: str
     is_complex: bool
     center_frequency: float
-    spectrum: Callable[[Tensor], Tensor]
+    spectrum: Spectrum
     phase: complex = 1
 
     def response(self, frequencies: Tensor, center: Tensor, sample_rate: float, norm: str) -> Tensor:
@@ -96,6 +96,22 @@ class Wavelet:
         """
         return self.radius(math.exp(-1)) / frequencies
 
+    def warn_if_longer(self, frequencies: Tensor, seconds: float) -> None:
+        """Warns where even the middle of a clip is within the cone of influence of the lowest of the `frequencies`."""
+        lowest = 2 * float(self.cone_of_influence(torch.ones(1))) / seconds
+        if float(frequencies.min()) < lowest:
+            warnings.warn(
+                f"{self.name} at {float(frequencies.min()):.4g} Hz is longer than the clip of {seconds:.4g} s: rows "
+                f"below {lowest:.4g} Hz show the clip's edges; that is the lowest usable frequency",
+                stacklevel=3,
+            )
+
+
+def log_steps(frequencies: Tensor) -> Tensor:
+    """How much of the log-frequency axis each of the rising `frequencies` stands for."""
+    between = frequencies.log().diff()
+    return torch.cat([between[:1], (between[1:] + between[:-1]) / 2, between[-1:]])
+
 
 @lru_cache(maxsize=128)
 def parse(name: str) -> Wavelet:
@@ -104,34 +120,31 @@ def parse(name: str) -> Wavelet:
     Raises:
         AudioidError: no such family, or parameters out of range.
     """
-    match = re.fullmatch(r"([a-z]+?)((?:\d+(?:\.\d+)?)(?:-\d+(?:\.\d+)?)*)?", name)
-    if match and match[1] in _MAKERS:
-        values = [float(text) for text in match[2].split("-")] if match[2] else []
-        maker, count, is_valid = _MAKERS[match[1]]
-        if len(values) == count and is_valid(*values):
-            return maker(name, *values)
-    raise AudioidError(f"wavelet: there is no {name!r}; choose one of {FAMILIES}")
+    known = parse_name(name)
+    phase = 1j ** int(known.parameters[0]) if known.family in ("gaus", "cgau") else 1
+    spectrum = _SPECTRA[known.family](*known.parameters)
+    return Wavelet(name, known.is_complex, known.center_frequency, spectrum, phase)
 
 
-def _mexh(name: str) -> Wavelet:
+def _mexh() -> Spectrum:
     gain = 2 / (math.sqrt(3) * math.pi**0.25) * math.sqrt(2 * math.pi)
 
     def spectrum(f: Tensor) -> Tensor:
         w2 = (2 * math.pi * f).square()
         return gain * w2 * torch.exp(-w2 / 2)
 
-    return Wavelet(name, False, math.sqrt(2) / (2 * math.pi), spectrum)
+    return spectrum
 
 
-def _morl(name: str) -> Wavelet:
+def _morl() -> Spectrum:
     def spectrum(f: Tensor) -> Tensor:
         w = 2 * math.pi * f
         return math.sqrt(math.pi / 2) * (torch.exp(-((w - 5) ** 2) / 2) + torch.exp(-((w + 5) ** 2) / 2))
 
-    return Wavelet(name, False, 5 / (2 * math.pi), spectrum)
+    return spectrum
 
 
-def _gaus(name: str, order: float) -> Wavelet:
+def _gaus(order: float) -> Spectrum:
     n = int(order)
     # Unit energy; the signs are PyWavelets'.
     gain = math.sqrt(2 * math.pi / (math.sqrt(2 * math.pi) * _double_factorial(2 * n - 1)))
@@ -141,10 +154,10 @@ def _gaus(name: str, order: float) -> Wavelet:
         w = 2 * math.pi * f
         return sign * gain * w**n * torch.exp(-(w**2) / 4)
 
-    return Wavelet(name, False, math.sqrt(2 * n) / (2 * math.pi), spectrum, 1j**n)
+    return spectrum
 
 
-def _cgau(name: str, order: float) -> Wavelet:
+def _cgau(order: float) -> Spectrum:
     n = int(order)
     # The 2n-th moment of a normal variable of mean 1 and variance 1.
     moment = sum(math.comb(2 * n, 2 * k) * _double_factorial(2 * k - 1) for k in range(n + 1))
@@ -154,24 +167,18 @@ def _cgau(name: str, order: float) -> Wavelet:
         w = 2 * math.pi * f
         return gain * w**n * torch.exp(-((w - 1) ** 2) / 4)
 
-    return Wavelet(name, True, (1 + math.sqrt(1 + 8 * n)) / (4 * math.pi), spectrum, 1j**n)
+    return spectrum
 
 
-def _cmor(name: str, bandwidth: float, center: float) -> Wavelet:
-    def spectrum(f: Tensor) -> Tensor:
-        return torch.exp(-(math.pi**2) * bandwidth * (f - center) ** 2)
-
-    return Wavelet(name, True, center, spectrum)
+def _cmor(bandwidth: float, center: float) -> Spectrum:
+    return lambda f: torch.exp(-(math.pi**2) * bandwidth * (f - center) ** 2)
 
 
-def _shan(name: str, bandwidth: float, center: float) -> Wavelet:
-    def spectrum(f: Tensor) -> Tensor:
-        return ((f - center).abs() <= bandwidth / 2).to(f.dtype) / math.sqrt(bandwidth)
-
-    return Wavelet(name, True, center, spectrum)
+def _shan(bandwidth: float, center: float) -> Spectrum:
+    return lambda f: ((f - center).abs() <= bandwidth / 2).to(f.dtype) / math.sqrt(bandwidth)
 
 
-def _fbsp(name: str, order: float, bandwidth: float, center: float) -> Wavelet:
+def _fbsp(order: float, bandwidth: float, center: float) -> Spectrum:
     n, step = int(order), bandwidth / order
 
     def spectrum(f: Tensor) -> Tensor:
@@ -184,11 +191,10 @@ def _fbsp(name: str, order: float, bandwidth: float, center: float) -> Wavelet:
             total += (-1) ** k * math.comb(n, k) * power
         return total.clamp(min=0) * (math.sqrt(bandwidth) / step / math.factorial(n - 1))
 
-    return Wavelet(name, True, center, spectrum)
+    return spectrum
 
 
-def _gmw(name: str, beta: float, gamma: float) -> Wavelet:
-    peak = (beta / gamma) ** (1 / gamma)
+def _gmw(beta: float, gamma: float) -> Spectrum:
     # Unit energy: the integral of w^(2 beta) exp(-2 w^gamma) is a gamma function.
     r = (2 * beta + 1) / gamma
     log_energy = math.lgamma(r) - r * math.log(2) - math.log(gamma)
@@ -198,39 +204,30 @@ def _gmw(name: str, beta: float, gamma: float) -> Wavelet:
         w = (2 * math.pi * f).clamp(min=1e-12)
         return torch.where(f > 0, torch.exp(log_gain + beta * w.log() - w**gamma), 0)
 
-    return Wavelet(name, True, peak / (2 * math.pi), spectrum)
+    return spectrum
 
 
-def _hann(name: str, periods: float) -> Wavelet:
+def _hann(periods: float) -> Spectrum:
     def spectrum(f: Tensor) -> Tensor:
         u = periods * (f - 1)
         u = torch.where((u.abs() - 1).abs() < 1e-9, 1 - 1e-9, u)
         return torch.sinc(u) / (1 - u**2)
 
-    return Wavelet(name, True, 1.0, spectrum)
+    return spectrum
 
 
 def _double_factorial(n: int) -> int:
     return math.prod(range(n, 0, -2))
 
 
-def _is_order(n: float) -> bool:
-    return n.is_integer() and 1 <= n <= 8
-
-
-def _is_positive(*values: float) -> bool:
-    return min(values) > 0
-
-
-# Family: (maker, number of parameters, whether they are allowed).
-_MAKERS: dict[str, tuple[Callable[..., Wavelet], int, Callable[..., bool]]] = {
-    "mexh": (_mexh, 0, lambda: True),
-    "morl": (_morl, 0, lambda: True),
-    "gaus": (_gaus, 1, _is_order),
-    "cgau": (_cgau, 1, _is_order),
-    "cmor": (_cmor, 2, _is_positive),
-    "shan": (_shan, 2, _is_positive),
-    "fbsp": (_fbsp, 3, lambda order, *others: _is_order(order) and _is_positive(*others)),
-    "gmw": (_gmw, 2, _is_positive),
-    "hann": (_hann, 1, _is_positive),
+_SPECTRA: dict[str, Callable[..., Spectrum]] = {
+    "mexh": _mexh,
+    "morl": _morl,
+    "gaus": _gaus,
+    "cgau": _cgau,
+    "cmor": _cmor,
+    "shan": _shan,
+    "fbsp": _fbsp,
+    "gmw": _gmw,
+    "hann": _hann,
 }

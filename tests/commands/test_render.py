@@ -17,8 +17,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "render.py"
 
 
 def test_the_lowest_frequency_is_at_the_bottom(tmp_path: Path) -> None:
-    image = np.zeros((4, 3), dtype=np.float32)
-    image[0] = 1
+    image = np.zeros((1, 4, 3), dtype=np.float32)
+    image[0, 0] = 1
     write_png(tmp_path / "a.png", image, signed=False)
     grey = np.asarray(Image.open(tmp_path / "a.png"))
     assert grey.dtype == np.uint8
@@ -26,8 +26,13 @@ def test_the_lowest_frequency_is_at_the_bottom(tmp_path: Path) -> None:
 
 
 def test_zero_is_grey_in_a_signed_image(tmp_path: Path) -> None:
-    write_png(tmp_path / "a.png", np.array([[-1.0, 0.0, 1.0]], dtype=np.float32), signed=True)
+    write_png(tmp_path / "a.png", np.array([[[-1.0, 0.0, 1.0]]], dtype=np.float32), signed=True)
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 128, 255]]
+
+
+def test_channels_stand_side_by_side(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.array([[[0.0], [0.2]], [[0.4], [1.0]]], dtype=np.float32), signed=False)
+    assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[51, 255], [0, 102]]
 
 
 def test_no_name_leads_elsewhere_or_meets_another() -> None:

@@ -104,18 +104,48 @@ def test_shards_filled_one_by_one_are_all_that_a_run_needs(
     assert images(rows, store)[np.array([0])].shape == (1, 1, 20, 20)
 
 
+def test_rows_have_the_channels_of_the_transform(index: Index, store: Store) -> None:
+    rows = waveforms(index, store)
+    both = asdict(compose(["transform=both"]).transform)
+    made = stages.images(rows, store, transform=both, image=IMAGE, shards=1, device="cpu")
+    assert made[np.array([0, 1])].shape == (2, 2, 20, 20)
+    np.testing.assert_array_equal(made[np.array([0, 1])][:, :1], images(rows, store)[np.array([0, 1])])
+
+
 def test_wrong_transform_is_told(index: Index, store: Store) -> None:
     rows = waveforms(index, store)
     with pytest.raises(AudioidError, match="transform: there is no 'nonsense'"):
         stages.images(rows, store, transform={"name": "nonsense"}, image=IMAGE, shards=1, device="cpu")
 
 
-def test_other_code_or_libraries_are_another_version(tmp_path: Path) -> None:
-    file = tmp_path / "stage.py"
-    file.write_text("a = 1\n")
-    versions = {stages._version([file], "1.0"), stages._version([file], "1.1")}
-    file.write_text("a = 2\n")
-    versions |= {stages._version([file], "1.0")}
-    assert len(versions) == 3
-    file.write_text("a = 1\n")
-    assert stages._version([file], "1.0") in versions
+@pytest.mark.parametrize(
+    ("changed", "transform", "is_other"),
+    [
+        ("images/cqt.py", "fft", False),
+        ("images/cqt.py", "cqt", True),
+        ("images/mfcc.py", "cwt", False),
+        ("image.py", "fft", True),
+        ("image.py", "ssq", True),
+        ("bands.py", "cqt", True),
+        ("bands.py", "fft", False),
+        ("coefficients.py", "cwt", False),  # full resolution: no image is made of it
+        ("windows.py", "fft", True),
+        ("images/fft.py", "both", True),
+        ("rules.py", "cwt", False),
+        ("__init__.py", "cwt", False),
+    ],
+)
+def test_images_depend_on_the_code_of_their_own_transform(
+    changed: str, transform: str, is_other: bool, index: Index, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option = asdict(compose([f"transform={transform}"]).transform)
+    rows = waveforms(index, store)
+
+    def version() -> str:
+        return stages.images(rows, store, transform=option, image=IMAGE, shards=1, device="cpu").stage.version
+
+    before = version()
+    read, folder = Path.read_bytes, Path(transforms.__file__).parent
+    assert (folder / changed).exists()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"\n" * (path == folder / changed))
+    assert (version() != before) == is_other

@@ -24,18 +24,15 @@ def image() -> dict[str, Any]:
 @pytest.fixture
 def options() -> dict[str, dict[str, Any]]:
     """Each transform with its own keys."""
+    fourier = {"n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None}
+    wavelet = {"wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None}
     return {
-        "fft": {"name": "fft", "n_fft": "auto", "win_length": "auto", "window": "hann", "n_mels": None},
-        "cwt": {
-            "name": "cwt",
-            "wavelet": "cmor1.5-1.0",
-            "norm": "l1",
-            "padding": "zero",
-            "scales": None,
-            "first_samples": None,
-        },
+        "fft": {"name": "fft"} | fourier,
+        "cwt": {"name": "cwt"} | wavelet,
         "ssq": {"name": "ssq", "wavelet": "gmw20-3", "padding": "zero"},
         "cqt": {"name": "cqt", "filter_scale": 1.0, "padding": "zero"},
+        "mfcc": {"name": "mfcc"} | fourier | {"n_mels": 64, "n_mfcc": None},
+        "both": {"name": "both"} | fourier | wavelet,
     }
 
 

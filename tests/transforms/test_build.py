@@ -9,10 +9,11 @@ import torch
 
 from audioid import transforms
 from audioid.errors import AudioidError
-from audioid.transforms.image import row_frequencies
+from audioid.transforms.scales import frequency_grid
 
 RATE, N = 8000, 6000
-NAMES = ["fft", "cwt", "ssq", "cqt"]
+SPECTRAL = ["fft", "cwt", "ssq", "cqt", "both"]
+NAMES = [*SPECTRAL, "mfcc"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,21 +23,40 @@ def test_contract(name: str, image: dict[str, Any], options: dict[str, Any]) -> 
     waveform[1] *= 1e-3
     waveform[2] = 0
     found = module(waveform)
-    assert found.shape == (3, 1, 40, 40)
+    assert found.shape == (3, module.channels, 40, 40)
     assert found.dtype == torch.float32
-    assert (found.amin() >= 0).item()
+    assert (found.amin() < 0).item() == module.is_signed
     # Decibels are relative to each clip's own loudest value, and silence is zeros.
-    assert found[:2].amax((1, 2, 3)).tolist() == pytest.approx([1, 1], abs=1e-6)
+    assert found.abs().max() <= 1 + 1e-6
+    if name != "mfcc":
+        assert found[:2].amax((2, 3)).flatten().tolist() == pytest.approx([1] * 2 * module.channels, abs=1e-6)
     assert (found[2] == 0).all()
     assert torch.allclose(found, torch.cat([module(clip[None]) for clip in waveform]), atol=1e-4)
     assert module.times.tolist() == pytest.approx(((np.arange(40) + 0.5) * N / 40 / RATE).tolist())
-    assert module.frequencies[0] == pytest.approx(100)
-    assert module.frequencies[-1] == pytest.approx(3000)
+    first, last = (0, 39) if name == "mfcc" else (100, 3000)
+    assert module.row_values[0] == pytest.approx(first)
+    assert module.row_values[-1] == pytest.approx(last)
     assert not module.state_dict()
 
 
+def test_rows_say_what_they_are(image: dict[str, Any], options: dict[str, Any]) -> None:
+    for name in NAMES:
+        module = transforms.build(options[name], image, sample_rate=RATE, n_samples=N)
+        assert module.row_label == ("cepstral coefficient" if name == "mfcc" else "frequency / Hz")
+        assert hasattr(module, "frequencies") == (name != "mfcc")
+
+
+def test_both_is_the_two_pictures(image: dict[str, Any], options: dict[str, Any]) -> None:
+    waveform = torch.randn(3, N)
+    found, fourier, wavelet = (
+        transforms.build(options[name], image, sample_rate=RATE, n_samples=N)(waveform)
+        for name in ("both", "fft", "cwt")
+    )
+    assert torch.equal(found, torch.cat([fourier, wavelet], 1))
+
+
 def test_arms_of_a_comparison_share_their_axes(image: dict[str, Any], options: dict[str, Any]) -> None:
-    built = [transforms.build(options[name], image, sample_rate=RATE, n_samples=N) for name in NAMES]
+    built = [transforms.build(options[name], image, sample_rate=RATE, n_samples=N) for name in SPECTRAL]
     for module in built[1:]:
         assert torch.equal(module.frequencies, built[0].frequencies)
         assert torch.equal(module.times, built[0].times)
@@ -47,11 +67,10 @@ def test_arms_of_a_comparison_share_their_axes(image: dict[str, Any], options: d
     [("log", 1000.0), ("linear", 5050.0), ("mel", 700 * ((800 / 700 * 10700 / 700) ** 0.5 - 1))],
 )
 def test_spacing(frequency_scale: str, middle: float) -> None:
-    rows = row_frequencies(3, 100, 10000, frequency_scale)
-    assert rows[1] == pytest.approx(middle, rel=1e-6)
+    assert frequency_grid(3, 100, 10000, frequency_scale) == pytest.approx([100, middle, 10000], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECTRAL)
 def test_a_long_clip_is_the_mean_of_its_columns(name: str, image: dict[str, Any], options: dict[str, Any]) -> None:
     """What sounds in one column of a long clip is seen there, and as bright as in a short clip."""
     n = 20 * RATE
@@ -86,33 +105,14 @@ def test_bad_waveforms(name: str, image: dict[str, Any], options: dict[str, Any]
             transforms.build(options[name], image, sample_rate=RATE, n_samples=n)
 
 
-@pytest.mark.parametrize(
-    ("name", "option", "setting", "message"),
-    [
-        ("cwt", {"name": "stft"}, {}, "transform: there is no 'stft'; choose one of fft, cwt, ssq, cqt"),
-        ("cwt", {"hop": 3}, {}, "transform.hop: no such key of cwt"),
-        ("cwt", {"wavelet": "sym4"}, {}, "there is no 'sym4'"),
-        ("cwt", {"norm": "max"}, {}, "transform.norm"),
-        ("cwt", {"scales": [5, 2]}, {}, "transform.scales"),
-        ("fft", {}, {"f_max": 4001.0}, "4001 Hz is above half the sample rate"),
-        ("cwt", {}, {"f_max": 4001.0}, "4001 Hz is above half the sample rate"),
-        ("cwt", {}, {"f_min": 0.0}, "image.f_min"),
-        ("cqt", {}, {"frequency_scale": "bark"}, "image.frequency_scale: there is no 'bark'"),
-        ("cwt", {}, {"amplitude_scale": "power"}, "image.amplitude_scale: there is no 'power'"),
-        ("ssq", {"wavelet": "mexh"}, {}, "mexh has no phase"),
-        ("ssq", {}, {"amplitude_scale": "signed"}, "ssq has no signed"),
-    ],
-)
-def test_bad_settings(
-    name: str,
-    option: dict[str, Any],
-    setting: dict[str, Any],
-    message: str,
-    image: dict[str, Any],
-    options: dict[str, Any],
-) -> None:
-    with pytest.raises(AudioidError, match=message):
-        transforms.build(options[name] | option, image | setting, sample_rate=RATE, n_samples=N)
+def test_unknown_names_and_keys(image: dict[str, Any], options: dict[str, Any]) -> None:
+    for change, message in (
+        ({"name": "stft"}, "transform: there is no 'stft'; choose fft or cwt or"),
+        ({"hop": 3}, "transform.hop: no such key of cwt"),
+        ({"wavelet": "sym4"}, "transform.wavelet: there is no 'sym4'"),  # and all else that test_rules.py has
+    ):
+        with pytest.raises(AudioidError, match=message):
+            transforms.build(options["cwt"] | change, image, sample_rate=RATE, n_samples=N)
 
 
 def test_missing_key(image: dict[str, Any]) -> None:

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audioid.errors import AudioidError
 from audioid.transforms import wavelets
 from audioid.transforms.bands import SUPPORT, next_smooth, pad
-from audioid.transforms.cwt import check_choice, log_steps, warn_if_longer
-from audioid.transforms.image import TimeFrequencyTransform, row_frequencies
-from audioid.transforms.wavelets import Wavelet
+from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
+from audioid.transforms.wavelets import Wavelet, log_steps
 
 # Coefficients of a clip are computed for so many samples at a time, which bounds the memory.
 SAMPLES = 2**15
@@ -28,10 +26,9 @@ class Squeeze(torch.nn.Module):
     steps: Tensor
     borders: Tensor
 
-    def __init__(
-        self, wavelet: Wavelet, frequencies: Tensor, *, sample_rate: int, n_samples: int, size: int, padding: str
-    ) -> None:
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, padding: str) -> None:
         super().__init__()
+        sample_rate, n_samples, size = image.sample_rate, image.n_samples, image.size
         self.sample_rate, self.n_samples, self.size, self.padding = sample_rate, n_samples, size, padding
         self.halo = math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min()))
         self.columns = min(size, max(1, SAMPLES * size // n_samples))
@@ -78,35 +75,8 @@ class Ssq(TimeFrequencyTransform):
         padding: as for `audioid.transforms.cwt`.
     """
 
-    def __init__(
-        self,
-        *,
-        wavelet: str,
-        padding: str,
-        size: int,
-        f_min: float,
-        f_max: float,
-        frequency_scale: str,
-        amplitude_scale: str,
-        decibel_range: float,
-        sample_rate: int,
-        n_samples: int,
-    ) -> None:
-        mother = wavelets.parse(wavelet)
-        check_choice("transform.padding", padding, ("zero", "reflect"))
-        if not mother.is_complex:
-            raise AudioidError(f"transform.wavelet: {wavelet} has no phase to squeeze by; choose a complex one")
-        if amplitude_scale == "signed":
-            raise AudioidError("image.amplitude_scale: ssq has no signed values; choose decibel or magnitude")
-        bands = row_frequencies(size, f_min, f_max, frequency_scale)
-        super().__init__(
-            bands,
-            size=size,
-            amplitude_scale=amplitude_scale,
-            decibel_range=decibel_range,
-            sample_rate=sample_rate,
-            n_samples=n_samples,
-            n_shown=n_samples,
-        )
-        warn_if_longer(mother, bands, n_samples / sample_rate)
-        self.values = Squeeze(mother, bands, sample_rate=sample_rate, n_samples=n_samples, size=size, padding=padding)
+    def __init__(self, *, wavelet: str, padding: str, image: ImageSpec) -> None:
+        mother, bands = wavelets.parse(wavelet), image.row_frequencies()
+        super().__init__(image, bands)
+        mother.warn_if_longer(bands, image.n_samples / image.sample_rate)
+        self.values = Squeeze(mother, bands, image, padding=padding)

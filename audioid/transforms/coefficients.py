@@ -1,4 +1,4 @@
-"""The continuous wavelet transform: full-resolution coefficients, and images by a shorter way.
+"""The continuous wavelet transform at full resolution, and its inverse.
 
 The recording is taken as a band-limited signal, silent (or reflected) beyond its ends, and the wavelet as continuous:
 a coefficient is W(f, t), the integral of x(u) psi*((u - t) / a) / a du with a = center_frequency / f. So it is computed
@@ -6,17 +6,18 @@ in the frequency domain, where multiplying by the closed-form response is exact 
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from audioid.errors import AudioidError
+from audioid.errors import AudioidError, check_choice
 from audioid.transforms import wavelets
-from audioid.transforms.bands import SUPPORT, BandPower, next_smooth, pad
-from audioid.transforms.image import TimeFrequencyTransform, check_below_nyquist, check_finite, row_frequencies
-from audioid.transforms.wavelets import Wavelet
+from audioid.transforms.bands import SUPPORT, next_smooth, pad
+from audioid.transforms.image import check_finite
+from audioid.transforms.scales import check_below_nyquist
+from audioid.transforms.wavelet_names import NORMS, PADDINGS
+from audioid.transforms.wavelets import Wavelet, log_steps
 
 
 def cwt(
@@ -44,8 +45,8 @@ def cwt(
         AudioidError: an unknown wavelet, norm or padding, a frequency out of range, a clip that is empty or holds NaN.
     """
     mother = wavelets.parse(wavelet)
-    check_choice("norm", norm, ("l1", "l2"))
-    check_choice("padding", padding, ("zero", "reflect"))
+    check_choice("norm", norm, NORMS)
+    check_choice("padding", padding, PADDINGS)
     n = waveform.shape[-1] if waveform.ndim else 0
     if n < 2:
         raise AudioidError(f"waveform: a clip of {n} samples has no wavelet transform; give at least 2")
@@ -53,7 +54,7 @@ def cwt(
         raise AudioidError(f"waveform: {waveform.dtype} is not a type of sound here; convert it to float32 or float64")
     check_finite(waveform)
     centers = check_frequencies(frequencies, sample_rate).to(waveform.device)
-    warn_if_longer(mother, centers, n / sample_rate)
+    mother.warn_if_longer(centers, n / sample_rate)
     return coefficients(waveform, sample_rate, centers, mother, norm, padding)
 
 
@@ -101,91 +102,10 @@ def icwt(
     return ((coefficients * mother.phase).real * steps[:, None]).sum(-2)
 
 
-def log_steps(frequencies: Tensor) -> Tensor:
-    """How much of the log-frequency axis each of the rising `frequencies` stands for."""
-    between = frequencies.log().diff()
-    return torch.cat([between[:1], (between[1:] + between[:-1]) / 2, between[-1:]])
-
-
-def check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises AudioidError where `value` is none of the `choices` for `key`."""
-    if value not in choices:
-        raise AudioidError(f"{key}: there is no {value!r}; choose {' or '.join(choices)}")
-
-
 def check_frequencies(frequencies: Tensor | Sequence[float], sample_rate: float) -> Tensor:
     """Centre frequencies as a float64 tensor; raises AudioidError where one cannot occur at this sample rate."""
     centers = torch.as_tensor(frequencies, dtype=torch.float64)
     if centers.ndim != 1 or len(centers) == 0 or not bool((centers > 0).all()):
         raise AudioidError("frequencies: give a list of positive numbers in hertz, not what is there")
-    check_below_nyquist(float(centers.max()), sample_rate)
+    check_below_nyquist("frequencies", float(centers.max()), sample_rate)
     return centers
-
-
-def warn_if_longer(mother: Wavelet, centers: Tensor, seconds: float) -> None:
-    """Warns where even the middle of a clip is within the cone of influence of the lowest band."""
-    lowest = 2 * float(mother.cone_of_influence(torch.ones(1))) / seconds
-    if float(centers.min()) < lowest:
-        warnings.warn(
-            f"{mother.name} at {float(centers.min()):.4g} Hz is longer than the clip of {seconds:.4g} s: rows below "
-            f"{lowest:.4g} Hz show the clip's edges; that is the lowest usable frequency",
-            stacklevel=3,
-        )
-
-
-class Cwt(TimeFrequencyTransform):
-    """Wavelet images; see `TimeFrequencyTransform`.
-
-    Args:
-        wavelet, norm, padding: as for `cwt`.
-        scales: PyWavelets scales from the first to the last number, instead of the image's frequencies.
-        first_samples: only this many samples from the start are shown.
-    """
-
-    def __init__(
-        self,
-        *,
-        wavelet: str,
-        norm: str,
-        padding: str,
-        scales: Sequence[int] | None,
-        first_samples: int | None,
-        size: int,
-        f_min: float,
-        f_max: float,
-        frequency_scale: str,
-        amplitude_scale: str,
-        decibel_range: float,
-        sample_rate: int,
-        n_samples: int,
-    ) -> None:
-        mother = wavelets.parse(wavelet)
-        check_choice("transform.norm", norm, ("l1", "l2"))
-        check_choice("transform.padding", padding, ("zero", "reflect"))
-        if scales is None:
-            bands = row_frequencies(size, f_min, f_max, frequency_scale)
-        else:
-            if len(scales) != 2 or not 1 <= scales[0] < scales[1]:
-                raise AudioidError(f"transform.scales: {list(scales)} must be [FIRST, LAST], from 1 on and rising")
-            bands = mother.scale_to_frequency(torch.arange(scales[1], scales[0] - 1, -1).double(), sample_rate)
-        n_shown = min(n_samples, first_samples or n_samples)
-        super().__init__(
-            bands,
-            size=size,
-            amplitude_scale=amplitude_scale,
-            decibel_range=decibel_range,
-            sample_rate=sample_rate,
-            n_samples=n_samples,
-            n_shown=n_shown,
-        )
-        warn_if_longer(mother, bands, n_shown / sample_rate)
-        self.values = BandPower(
-            mother,
-            bands,
-            sample_rate=sample_rate,
-            n_samples=n_shown,
-            size=size,
-            norm=norm,
-            padding=padding,
-            signed=amplitude_scale == "signed",
-        )

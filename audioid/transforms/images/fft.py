@@ -6,19 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audioid.errors import AudioidError
-from audioid.transforms.image import TimeFrequencyTransform, row_frequencies
-
-WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
-# `auto`: as long as the 1,024 samples at 22,050 Hz that music analysis commonly takes.
-AUTO_SECONDS = 1024 / 22050
+from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
+from audioid.transforms.windows import window_lengths
 
 
 def triangular_filters(centers: Tensor, edges: tuple[float, float], n_fft: int, sample_rate: int) -> Tensor:
     """Filters `(band, n_fft // 2 + 1)` of peak 1 that fall to 0 at the neighbouring centres.
 
     `edges` are where the first and last filter end. A filter narrower than a bin is widened to one bin on either side,
-    so that none is empty. All values in hertz.
+    so that none is empty. All values in hertz. (torchaudio's `melscale_fbanks` knows no logarithmic axis, leaves narrow
+    filters empty and takes half of an odd sample rate a bit too low; where it can be compared, they agree.)
     """
     ends = torch.cat([centers.new_tensor(edges[:1]), centers, centers.new_tensor(edges[1:])])
     width = sample_rate / n_fft
@@ -29,17 +26,26 @@ def triangular_filters(centers: Tensor, edges: tuple[float, float], n_fft: int, 
 
 
 class FilterPower(torch.nn.Module):
-    """Mean power of triangular bands in each column of an image."""
+    """Mean power of triangular bands in each column of an image.
+
+    Args:
+        centers: frequencies in hertz `(bands,)`, rising.
+        n_fft, win_length, window: as for `Fft`.
+    """
 
     starts: Tensor
     window: Tensor
     filters: Tensor
 
     def __init__(
-        self, filters: Tensor, centers: Tensor, window: Tensor, *, sample_rate: int, n_samples: int, size: int
+        self, centers: Tensor, image: ImageSpec, *, n_fft: int | str, win_length: int | str, window: str
     ) -> None:
         super().__init__()
-        n_fft, win_length = 2 * (filters.shape[1] - 1), len(window)
+        sample_rate, n_samples, size = image.sample_rate, image.n_samples, image.size
+        n_fft, win_length = window_lengths(n_fft, win_length, sample_rate, n_samples)
+        edges = (float(2 * centers[0] - centers[1]), float(2 * centers[-1] - centers[-2]))
+        filters = triangular_filters(centers, edges, n_fft, sample_rate)
+        weights: Tensor = getattr(torch, f"{window}_window")(win_length, dtype=torch.float64)
         self.n_fft, self.win_length, self.size = n_fft, win_length, size
         # A frame in the middle of each column; more where columns are so wide that frames would leave gaps.
         self.per_column = max(1, math.ceil(2 * n_samples / size / win_length))
@@ -50,10 +56,10 @@ class FilterPower(torch.nn.Module):
         self.bins = slice(int(used[0]), int(used[-1]) + 1)
         # A tone of amplitude 1 on a row's frequency is to have the power 1 there.
         time = torch.arange(win_length, dtype=torch.float64) / sample_rate
-        tones = torch.exp(2j * math.pi * centers[:, None] * time) * window
+        tones = torch.exp(2j * math.pi * centers[:, None] * time) * weights
         gain = (torch.fft.fft(tones, n_fft)[:, : n_fft // 2 + 1].abs().square() * filters).sum(1)
         # As long as the FFT, which spares padding each frame.
-        self.register_buffer("window", functional.pad(window, (0, n_fft - win_length)).float(), persistent=False)
+        self.register_buffer("window", functional.pad(weights, (0, n_fft - win_length)).float(), persistent=False)
         self.register_buffer(
             "filters", (4 * filters / gain[:, None])[:, self.bins].T.float().contiguous(), persistent=False
         )
@@ -80,56 +86,8 @@ class Fft(TimeFrequencyTransform):
     """
 
     def __init__(
-        self,
-        *,
-        n_fft: int | str,
-        win_length: int | str,
-        window: str,
-        n_mels: int | None,
-        size: int,
-        f_min: float,
-        f_max: float,
-        frequency_scale: str,
-        amplitude_scale: str,
-        decibel_range: float,
-        sample_rate: int,
-        n_samples: int,
+        self, *, n_fft: int | str, win_length: int | str, window: str, n_mels: int | None, image: ImageSpec
     ) -> None:
-        if window not in WINDOWS:
-            raise AudioidError(f"transform.window: there is no {window!r}; choose one of {', '.join(WINDOWS)}")
-        if amplitude_scale == "signed":
-            raise AudioidError("image.amplitude_scale: fft has no signed values; choose decibel or magnitude")
-        bands = row_frequencies(n_mels or size, f_min, f_max, frequency_scale)
-        super().__init__(
-            bands,
-            size=size,
-            amplitude_scale=amplitude_scale,
-            decibel_range=decibel_range,
-            sample_rate=sample_rate,
-            n_samples=n_samples,
-            n_shown=n_samples,
-        )
-        length = _samples("win_length", win_length, min(round(AUTO_SECONDS * sample_rate), n_samples))
-        points = _samples("n_fft", n_fft, 2 ** math.ceil(math.log2(2 * length)))
-        if not 2 <= length <= points or points % 2:
-            raise AudioidError(
-                f"transform.win_length: {length} must be at least 2 and no longer than an even n_fft ({points})"
-            )
-        edges = (float(2 * bands[0] - bands[1]), float(2 * bands[-1] - bands[-2]))
-        filters = triangular_filters(bands, edges, points, sample_rate)
-        self.values = FilterPower(
-            filters,
-            bands,
-            WINDOWS[window](length, dtype=torch.float64),
-            sample_rate=sample_rate,
-            n_samples=n_samples,
-            size=size,
-        )
-
-
-def _samples(key: str, value: int | str, auto: int) -> int:
-    if value == "auto":
-        return auto
-    if isinstance(value, int):
-        return value
-    raise AudioidError(f"transform.{key}: {value!r} is neither auto nor a number of samples; correct it")
+        bands = image.row_frequencies(n_mels)
+        super().__init__(image, bands)
+        self.values = FilterPower(bands, image, n_fft=n_fft, win_length=win_length, window=window)
