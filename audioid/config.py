@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from audioid.data.split import split_problem
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import OPTIONS, Settings, brief, check
@@ -202,14 +203,13 @@ def _check_together(settings: Settings) -> None:
     if image.f_min >= image.f_max:
         raise AudioidError(f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it")
     split = settings.split
-    if split.name == "kfold" and split.fold >= split.folds:
-        raise AudioidError(f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0")
+    defaults = cast(DictConfig, OmegaConf.load(CONF / "split" / f"{split.name}.yaml"))
+    if problem := split_problem(asdict(split), defaults):
+        raise AudioidError(problem)
     if not split.val_fraction and split.name != "given":
         needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
         for key in (key for key, is_needy in needy.items() if is_needy):
             raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
-    if split.test_fraction + split.val_fraction >= 1:
-        raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
 
 
 def _parsed(texts: Sequence[str]) -> list[Override]:
