@@ -36,7 +36,7 @@ def walk(root: Path) -> Iterator[tuple[str, str]]:
             # The slash makes the folder's own name the label that is missing.
             yield posixpath.join(folder, ""), f"cannot be opened ({error.strerror}); change who may read it"
             continue
-        below = []
+        below: list[str] = []
         for entry in entries:
             if entry.name.startswith("."):
                 continue
