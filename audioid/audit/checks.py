@@ -112,7 +112,7 @@ def duplicate_findings(table: pd.DataFrame, pairs: pd.DataFrame, command: str) -
         ]
 
     wrong = "The same sound under two labels: at least one is wrong."
-    copies = "Every split keeps them on one side, but the sound counts once for each; keep one."
+    copies = "Every split that is drawn has them on one side, but the sound counts once for each; keep one."
     alike = "In a random split one may train and the other test. This keeps them together:"
     return [
         Finding("exact_across_labels", "Equal files with different labels", wrong, True, cases(exact & across)),

@@ -45,8 +45,8 @@ def split_problem(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> str
     name, val_fraction = values["name"], values["val_fraction"]
     for key in sorted(set().union(*HEEDED.values()) - HEEDED[name]):
         if values[key] != defaults[key]:
-            others = " or ".join(f"split={other}" for other, keys in HEEDED.items() if key in keys)
-            return f"split.{key}: does nothing with split={name}; choose {others}, or leave it out"
+            others = " or ".join(other for other, keys in HEEDED.items() if key in keys)
+            return f"split.{key}: does nothing with split={name}; choose split={others}, or leave it out"
     if name == "kfold" and val_fraction not in (0, defaults["val_fraction"]):
         return (
             "split.val_fraction: split=kfold takes a whole fold for validation; set it to 0 for none, or leave it out"

@@ -277,7 +277,7 @@ def test_equal_recordings_join_the_groups_that_hold_them(
         assert_whole(found, contents)
 
 
-@quick
+@settings(max_examples=30, deadline=None)
 @given(
     sizes=st.lists(st.integers(20, 60), min_size=2, max_size=5),
     copies=st.lists(st.integers(1, 3), max_size=6),
