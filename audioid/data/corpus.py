@@ -53,9 +53,9 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
     Raises:
         AudioidError: as `split`; near-duplicates shall be kept together where official parts leave none to be drawn.
     """
-    official, near = index.table["split"], settings.group == "near_duplicates"
-    is_drawn = (official != "").any() and not (official == "val").any() and settings.val_fraction > 0
-    if settings.name == "given" and near and not is_drawn:
+    official, folds = index.table["split"], index.table["fold"]
+    no_draw = settings.val_fraction == 0 or "val" in set(official) or ((official == "") & (folds >= 0)).all()
+    if settings.name == "given" and settings.group == "near_duplicates" and no_draw:
         raise AudioidError("split.group: does nothing where every part is given; leave it out, or set split=grouped")
     found = split(
         index.targets,
@@ -63,7 +63,7 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
         groups=read_groups(index, settings.group, cache),
         checksums=index.table["checksum"],
         official_split=official,
-        official_fold=index.table["fold"],
+        official_fold=folds,
         name=settings.name,
         test_fraction=settings.test_fraction,
         val_fraction=settings.val_fraction,
