@@ -3,9 +3,11 @@
 import ast
 import hashlib
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
+from types import ModuleType
 
 
 def code_version(module: str, *libraries: str) -> str:
@@ -27,11 +29,15 @@ def code_version(module: str, *libraries: str) -> str:
                 packages |= {top} - sys.stdlib_module_names
             elif imported in sys.modules and imported not in [*sources, *waiting] and _has_values(imported):
                 waiting.append(imported)
-    digest = hashlib.sha256()
-    for name in sorted(sources):
-        digest.update(sources[name])
     versions = [f"{name} {getattr(sys.modules.get(name), '__version__', '')}" for name in sorted(packages)]
-    digest.update("\0".join([*versions, *libraries]).encode())
+    return sources_version([sys.modules[name] for name in sorted(sources)], [*versions, *libraries])
+
+
+def sources_version(modules: Iterable[ModuleType], libraries: Iterable[str]) -> str:
+    """Another text after any change of the modules' source files or of the libraries, each named with its version."""
+    digest = hashlib.sha256("\0".join(libraries).encode())
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
 
 

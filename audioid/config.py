@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
+from audioid.files import read_yaml
 from audioid.overrides import FREE_KEY, PATH_KEYS, alternatives, check_names, parse, text_of
 from audioid.schema import OPTIONS, Section, Settings, checked, checked_option
 
@@ -175,7 +176,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         if isinstance(parts.get(group), dict) or group in OPTIONS:
             parts[group] = checked_option(group, parts.get(group))
     settings = checked(Settings, parts, "")
-    rules.check(settings)
+    defaults = read_yaml(CONF / "split" / f"{settings.split.name}.yaml")
+    rules.check(settings, defaults)
     return settings
 
 

@@ -58,6 +58,7 @@ def test_settings_are_plain_values_of_the_declared_types() -> None:
         (["audio.sample_rate=8000"], ["image.f_max", "4000"]),
         (["image.f_min=12000"], ["image.f_min", "image.f_max"]),
         (["split=kfold", "split.fold=5"], ["split.fold", "split.folds"]),
+        (["split.group=near_duplicates"], ["split.group", "split=stratified", "split=grouped or kfold or given"]),
         (["split.test_fraction=0.6", "split.val_fraction=0.5"], ["split.test_fraction", "split.val_fraction"]),
         (["data=folder"], ["data.root"]),
         (["seed=0,1"], ["seed", "-m"]),

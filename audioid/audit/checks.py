@@ -18,17 +18,20 @@ UNEVEN = 5.0
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of defect: `title`, what it means, and for each case the paths and what is to be said of them."""
+    """A kind of defect: `title`, what it means, a `command` against it if there is one, and its cases."""
 
     key: str
     title: str
     meaning: str
     severe: bool
     cases: list["Case"] = field(default_factory=list)
+    command: str = ""
 
 
 @dataclass(frozen=True)
 class Case:
+    """The paths and labels of one case, and what is to be said of them."""
+
     paths: list[str]
     labels: list[str]
     detail: str
@@ -86,11 +89,12 @@ def _cases(rows: pd.DataFrame, detail: Callable[[Any], str]) -> list[Case]:
     return [Case([str(row.path)], [str(row.label)], detail(row)) for row in rows.itertuples()]
 
 
-def duplicate_findings(table: pd.DataFrame, pairs: pd.DataFrame) -> list[Finding]:
+def duplicate_findings(table: pd.DataFrame, pairs: pd.DataFrame, command: str) -> list[Finding]:
     """Equal files and near duplicates, each first those with different labels.
 
     Args:
         pairs: as `near_duplicate_pairs` returns them.
+        command: trains on this corpus with near duplicates kept together.
     """
     label, path = table["label"].to_numpy(), table["path"].to_numpy()
     first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
@@ -108,12 +112,13 @@ def duplicate_findings(table: pd.DataFrame, pairs: pd.DataFrame) -> list[Finding
         ]
 
     wrong = "The same sound under two labels: at least one is wrong."
-    alike = "In a random split one may train and the other test; split.group=near_duplicates keeps them together."
+    copies = "Every split that is drawn has them on one side, but the sound counts once for each; keep one."
+    alike = "In a random split one may train and the other test. This keeps them together:"
     return [
         Finding("exact_across_labels", "Equal files with different labels", wrong, True, cases(exact & across)),
         Finding("near_across_labels", "Near duplicates with different labels", wrong, True, cases(~exact & across)),
-        Finding("exact", "Equal files", alike, False, cases(exact & ~across)),
-        Finding("near", "Near duplicates", alike, False, cases(~exact & ~across)),
+        Finding("exact", "Equal files", copies, False, cases(exact & ~across)),
+        Finding("near", "Near duplicates", alike, False, cases(~exact & ~across), command),
     ]
 
 

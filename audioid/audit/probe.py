@@ -10,6 +10,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from torchaudio.functional import melscale_fbanks
 
 from audioid.data.audio import Unreadable, Waveform, load
 from audioid.data.index import Index
@@ -80,7 +81,7 @@ def _sample(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Decibels below the loudest value in `TIMES` spans and `N_MELS` bands, `(rows, features)`; NaN if unreadable."""
-    filters = mel_filters()
+    filters = melscale_fbanks(N_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, N_MELS, SAMPLE_RATE).numpy()
 
     def features(row: int) -> NDArray[np.float64]:
         try:
@@ -101,22 +102,12 @@ def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.stack(list(pool.map(features, rows)))
 
 
-def _log_mel(wave: Waveform, filters: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_mel(wave: Waveform, filters: NDArray[np.float32]) -> NDArray[np.float64]:
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, N_FFT // 2), N_FFT)[::HOP]
-    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(N_FFT), axis=1))) @ filters.T
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(N_FFT), axis=1))) @ filters
     # Spans grow with time, as sounds change most at their beginning.
     bounds = np.unique(np.round(np.linspace(0, 1, TIMES + 1) ** 2 * len(power)).astype(int))
     bounds = bounds if len(bounds) == TIMES + 1 else np.linspace(0, len(power), TIMES + 1).astype(int)
     spans = np.stack([power[begin:end].mean(axis=0) for begin, end in pairwise(bounds)])
     level = 10 * np.log10(spans / max(spans.max(), 1e-12) + 1e-12)
     return np.asarray(np.maximum(level, -DECIBEL_RANGE)).ravel()
-
-
-def mel_filters() -> NDArray[np.float64]:
-    """Triangles `(N_MELS, bins)` evenly spaced in mel, 2595 log10(1 + f / 700) (O'Shaughnessy 1987)."""
-    highest = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, highest, N_MELS + 2) / 2595) - 1)
-    frequencies = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)
-    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rising, falling))

@@ -15,6 +15,7 @@ from audioid.audit.measure import measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
 from audioid.audit.shortcuts import Shortcut, shortcuts
+from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.files import replacing
@@ -40,19 +41,23 @@ class Audit:
     seconds: float
 
 
-def audit(index: Index) -> Audit:
-    """Measure and check every recording of the index. Groups are those of the index, or else of near duplicates."""
+def audit(index: Index, command: str) -> Audit:
+    """Measure and check every recording of the index. Groups are those of the index joined with near duplicates.
+
+    `command` trains on this corpus with these groups kept together.
+    """
     begin = time.perf_counter()
     table = pd.concat([index.table, measure(index)], axis=1)
     pairs = near_duplicate_pairs(index)
-    given = index.groups
-    groups = groups_of(pairs, len(table)) if given is None else pd.factorize(given)[0].astype(np.int64)
+    groups, given = groups_of(pairs, len(table)), index.groups
+    if given is not None:
+        groups = joined(pd.factorize(given)[0].astype(np.int64), groups)
     classes = class_table(table, groups)
-    findings = duplicate_findings(table, pairs) + recording_findings(table, index.skipped)
+    findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)
     return Audit(
         root=str(index.root),
         recordings=len(table),
-        groups_from="near duplicates" if given is None else "the index",
+        groups_from="near duplicates" if given is None else "the index and near duplicates",
         findings=[finding for finding in findings if finding.cases],
         classes=classes,
         balance=balance_warnings(classes),
@@ -147,6 +152,7 @@ def text(found: Audit) -> str:
     parts.append("\n".join(f"{'!!' if severe else ' -'} {line}" for severe, line in summary(found)))
     for finding in found.findings:
         lines = [f"{finding.title} ({len(finding.cases):,}). {finding.meaning}"]
+        lines += [f"    {finding.command}"] * bool(finding.command)
         lines += [f"    {' = '.join(case.paths)}: {case.detail}" for case in finding.cases[:SHOWN]]
         if len(finding.cases) > SHOWN:
             lines.append(f"    ... and {len(finding.cases) - SHOWN:,} more")

@@ -15,6 +15,7 @@ from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
 
 if TYPE_CHECKING:
+    from audioid.data.walk import Skipped
     from audioid.identification.identify import Answer
 
 
@@ -79,6 +80,15 @@ class Told:
             yield answer
 
 
+def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
+    """A line on stderr for each reason why something in a folder was not read: how often, and where first."""
+    paths: dict[str, list[str]] = {}
+    for path, reason in passed_over:
+        paths.setdefault(reason, []).append(on_a_line(path))
+    for reason, some in paths.items():
+        print(f"{len(some)} passed over{', first' if some[1:] else ':'} {some[0]}: {reason}", file=sys.stderr)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=path_argument, metavar="MODEL", help="the model folder of a run, RUN/model")
@@ -97,12 +107,14 @@ def main() -> int:
 
         model = model_folder.load(arguments.model)
         top = min(arguments.top, len(model.labels))
-        answers = Told(identify(model, find_recordings(arguments.paths), top=top))
+        passed_over: list[Skipped] = []
+        answers = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))
         with replacing(arguments.out) if arguments.out else nullcontext() as part:
             target = part.open("w", encoding="utf-8", errors="surrogateescape") if part else nullcontext(sys.stdout)
             with target as out:
                 WRITERS[arguments.format](answers, model.labels, top, out)
                 out.flush()
+        tell_passed_over(passed_over)
     except AudioidError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader, such as head, has seen enough

@@ -20,6 +20,8 @@ AUDIO_SUFFIXES = frozenset(
     | {".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"}
 )
 
+# What the samples of a recording depend on beside its content and the code here.
+DECODERS = (f"libsndfile {soundfile.__libsndfile_version__}", f"soxr {soxr.__version__}")
 # A header outside these bounds is damaged, not exotic: sonar reaches a few MHz, infrasound 100 Hz.
 LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000
 # Floating-point files may hold 32-bit integers unscaled; their powers still fit float32, larger ones do not.

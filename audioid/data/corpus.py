@@ -1,21 +1,31 @@
-"""From the configured source of recordings to their index and their groups."""
+"""From the configured source of recordings to their index, their groups and their parts."""
 
 import hashlib
 import json
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from audioid.data import near_duplicates, synthetic
+from audioid.code_version import sources_version
+from audioid.data import audio, near_duplicates, synthetic
+from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
+from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
+from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import DataSettings, FolderDataSettings, ManifestDataSettings, SyntheticDataSettings
+from audioid.schema import DataSettings, FolderDataSettings, ManifestDataSettings, SplitSettings, SyntheticDataSettings
+
+logger = logging.getLogger(__name__)
 
 KIT_PATTERN = r"kit(\d+)_"
+NUMBERS = (f"numpy {np.__version__}", f"scipy {scipy.__version__}")
+PAIRS_SHOWN = 3
 
 
 def read_corpus(data: DataSettings, cache: Path) -> Index:
@@ -36,14 +46,62 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
     return index_folder(root, group_pattern=pattern, on_unreadable=data.on_unreadable, cache=headers)
 
 
+def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
+    """The parts of the index, with a warning of each recording that is in two of them byte for byte.
+
+    Raises:
+        AudioidError: as `split`; near-duplicates shall be kept together where official parts leave none to be drawn.
+    """
+    official, folds = index.table["split"], index.table["fold"]
+    no_draw = settings.val_fraction == 0 or "val" in set(official) or ((official == "") & (folds >= 0)).all()
+    if settings.name == "given" and settings.group == "near_duplicates" and no_draw:
+        raise AudioidError("split.group: does nothing where every part is given; leave it out, or set split=grouped")
+    found = split(
+        index.targets,
+        classes=index.classes,
+        groups=read_groups(index, settings.group, cache),
+        checksums=index.table["checksum"],
+        official_split=official,
+        official_fold=folds,
+        name=settings.name,
+        test_fraction=settings.test_fraction,
+        val_fraction=settings.val_fraction,
+        folds=settings.folds,
+        fold=settings.fold,
+        seed=settings.seed,
+    )
+    if pairs := equal_across_parts(found, index.table["checksum"]):
+        named = [
+            f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
+        ]
+        shown = [f"{named[one]} = {named[two]}" for one, two in pairs[:PAIRS_SHOWN]]
+        more = f" and {len(pairs) - PAIRS_SHOWN} more" if len(pairs) > PAIRS_SHOWN else ""
+        logger.warning(
+            "split=%s: the same bytes are in two parts, so the figures flatter: %s%s; keep one of each",
+            settings.name,
+            ", ".join(shown),
+            more,
+        )
+    return found
+
+
 def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
-    """For each row what must stay on one side of a split, `(rows,)`: the corpus's own groups, if it has any, or
-    near-duplicates, which are searched for once and kept under `cache`."""
+    """For each row what must stay on one side of a split, `(rows,)`: the corpus's own groups, if it has any.
+
+    With `near_duplicates` as `source` groups are joined that share a sound, also as a near-duplicate; those are
+    searched for once and kept under `cache`.
+    """
     if source == "index":
         return index.groups
-    content = Path(near_duplicates.__file__).read_bytes() + "\n".join(index.table["checksum"]).encode()
-    file = cache / "near_duplicates" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    near = _near_duplicates(index, cache / "near_duplicates")
+    return near if index.groups is None else joined(np.unique(index.groups, return_inverse=True)[1], near)
+
+
+def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
+    version = sources_version([audio, near_duplicates], [*audio.DECODERS, *NUMBERS])
+    content = "\n".join([version, *index.table["checksum"]]).encode()
+    file = cache / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
+    cache.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)
@@ -58,7 +116,8 @@ def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
 def _synthetic(data: SyntheticDataSettings, cache: Path) -> Path:
     """The folder of the built-in corpus with these settings, made by the first process that asks."""
     settings = data.model_dump(exclude={"name", "on_unreadable", "batch_size"})
-    content = Path(synthetic.__file__).read_bytes() + json.dumps(settings, sort_keys=True).encode()
+    version = sources_version([synthetic], [audio.DECODERS[0], *NUMBERS])
+    content = (version + json.dumps(settings, sort_keys=True)).encode()
     root = cache / hashlib.sha256(content).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):

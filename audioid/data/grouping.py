@@ -1,4 +1,4 @@
-"""Whole groups shared out to parts so that each class is spread as wanted."""
+"""Groups of recordings joined, and shared out whole to parts so that each class is spread as wanted."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,26 @@ PLACEMENTS = 20_000
 SWEEPS = 8
 # A class missing from a part costs more than all unevenness, which is below 2 per class.
 MISSING = 1e6
+
+
+def joined(groups: RowNumbers, others: RowNumbers) -> RowNumbers:
+    """Groups in which rows are together that are so in either of two groupings, directly or through other rows.
+
+    Args:
+        groups, others: `(rows,)`, numbered from 0 without gaps.
+
+    Returns:
+        `(rows,)`, numbered from 0 in the order of the smallest number in `groups`.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # Each group of either kind is a node, each row an edge.
+    offset = int(groups.max()) + 1
+    nodes = offset + int(others.max()) + 1
+    edges = coo_array((np.ones(groups.size, np.int8), (groups, offset + others)), shape=(nodes, nodes))
+    components = connected_components(edges, directed=False)[1][groups]
+    return np.unique(components, return_inverse=True)[1].astype(np.int64)
 
 
 def part_groups(

@@ -6,7 +6,6 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,17 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audioid.data import manifest
-from audioid.data.audio import AUDIO_SUFFIXES
 from audioid.data.headers import read_headers
+from audioid.data.walk import Skipped, walk
 from audioid.errors import AudioidError
 
 logger = logging.getLogger(__name__)
 
-# Sound formats that libsndfile does not read; told apart from files that are no sound at all.
-FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".wv", ".ape", ".amr", ".webm", ".mka"})
 COLUMNS = (*manifest.COLUMNS, "seconds", "sample_rate", "channels", "subtype", "checksum")
-
-Skipped = tuple[str, str]
+LOOSE = "lies in no folder named after its label; move it into one"
 
 
 @dataclass(frozen=True)
@@ -91,9 +87,7 @@ class Index:
 def index_folder(
     root: Path, *, group_pattern: str | None = None, on_unreadable: str = "skip", cache: Path | None = None
 ) -> Index:
-    """The recordings at any depth below `root`, each labelled with the name of the folder that holds it.
-
-    Hidden files and folders (also the `._` files of macOS) are passed over; links are followed, each folder once.
+    """The recordings below `root`, as `walk` finds them, each labelled with the name of the folder that holds it.
 
     Args:
         group_pattern: its group called `group`, or else its first, is the recording's group; searched in the
@@ -106,7 +100,8 @@ def index_folder(
     """
     if not root.is_dir():
         raise AudioidError(f"{root}: {'is not a folder' if root.exists() else 'does not exist'}; set data.root")
-    paths, skipped = _walk(root)
+    found = [(path, reason or ("" if "/" in path else LOOSE)) for path, reason in walk(root)]
+    paths, skipped = sorted(path for path, reason in found if not reason), [skip for skip in found if skip[1]]
     if not paths:
         hint = f" ({skipped[0][0]} {skipped[0][1]})" if skipped else ""
         raise AudioidError(f"{root}: holds no recordings{hint}; put them in folders named after their labels")
@@ -138,52 +133,6 @@ def index_manifest(
     if group_pattern is not None and (table["group"] != "").any():
         raise AudioidError(f"data.group_pattern: {file} has a column 'group' already; remove one of the two")
     return _index(file, file.parent, table, [], {}, group_pattern, on_unreadable, cache)
-
-
-def _walk(root: Path) -> tuple[list[str], list[Skipped]]:
-    """The recordings below `root`, sorted, relative to it; and those that cannot have a label or be read."""
-    paths: list[str] = []
-    skipped: list[Skipped] = []
-    seen: set[tuple[int, int]] = set()
-    # Links last, so that a folder goes by its own name, not by that of a link to it.
-    folders, links = deque([""]), deque[str]()
-    while folders or links:
-        folder = (folders or links).popleft()
-        try:
-            status = os.stat(root / folder)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-        except OSError as error:
-            # The slash makes the folder's own name the label that is missing.
-            skipped.append((posixpath.join(folder, ""), f"cannot be opened ({error.strerror}); change who may read it"))
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = posixpath.join(folder, entry.name)
-            suffix = posixpath.splitext(entry.name)[1].lower()
-            linked = entry.is_symlink()
-            if os.path.isdir(entry.path) if linked else entry.is_dir():
-                (links if linked else folders).append(path)
-            elif not _encodable(path):
-                skipped.append((os.fsencode(path).decode(errors="backslashreplace"), "has a name that is not UTF-8"))
-            elif suffix in FOREIGN_SUFFIXES:
-                skipped.append((path, f"is {suffix[1:]}, which libsndfile cannot read; convert it to wav or flac"))
-            elif suffix in AUDIO_SUFFIXES and not folder:
-                skipped.append((path, "lies in no folder named after its label; move it into one"))
-            elif suffix in AUDIO_SUFFIXES:
-                paths.append(path)
-    return sorted(paths), skipped
-
-
-def _encodable(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _index(

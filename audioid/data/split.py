@@ -1,19 +1,29 @@
 """Which recordings train, which choose the epoch, which judge; the same for the same seed on any machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import ArrayLike, NDArray
 
-from audioid.data.grouping import part_groups
+from audioid.data.grouping import joined, part_groups
 from audioid.errors import AudioidError
 
 RowNumbers = NDArray[np.int64]
 
 TRAIN, VAL, TEST = 0, 1, 2
-PART_NUMBERS = {"train": TRAIN, "val": VAL, "test": TEST}
+PART_NAMES = ("train", "val", "test")
+TWO_FOLDS = "split.folds: two folds leave nothing to train on; have three, or split.val_fraction=0"
+# What each split heeds of the settings that not all of them heed.
+HEEDED = {
+    "stratified": {"test_fraction"},
+    "grouped": {"test_fraction", "group"},
+    "kfold": {"folds", "fold", "group"},
+    "given": {"fold", "group"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,37 @@ class SplitIndices:
     train: RowNumbers
     val: RowNumbers
     test: RowNumbers
+
+
+def split_problem(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
+    """What is wrong with the settings of a split, as far as it shows without recordings; None where nothing is.
+
+    Args:
+        values: `name`, one of `HEEDED`, and the other settings of `split`.
+        defaults: those of the same split where nothing was chosen: a choice that it does not heed is a problem.
+    """
+    name, val_fraction = values["name"], values["val_fraction"]
+    for key in sorted(set().union(*HEEDED.values()) - HEEDED[name]):
+        if values[key] != defaults[key]:
+            others = " or ".join(other for other, keys in HEEDED.items() if key in keys)
+            return f"split.{key}: does nothing with split={name}; choose split={others}, or leave it out"
+    if name == "kfold" and val_fraction not in (0, defaults["val_fraction"]):
+        return (
+            "split.val_fraction: split=kfold takes a whole fold for validation; set it to 0 for none, or leave it out"
+        )
+    return _contradiction(name, values["test_fraction"], val_fraction, values["folds"], values["fold"])
+
+
+def _contradiction(name: str, test_fraction: float, val_fraction: float, folds: int, fold: int) -> str | None:
+    if name not in HEEDED:
+        return f"split: there is none called '{name}'; choose one of {', '.join(HEEDED)}"
+    if "test_fraction" in HEEDED[name] and test_fraction + val_fraction >= 1:
+        return "split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one"
+    if name == "kfold" and fold >= folds:
+        return f"split.fold: is {fold}, but the folds are 0 to {folds - 1}; lower it, or raise split.folds"
+    if name == "kfold" and folds < 2 + (val_fraction > 0):
+        return TWO_FOLDS
+    return None
 
 
 def split(
@@ -36,13 +77,14 @@ def split(
     fold: int,
     seed: int,
     groups: ArrayLike | None = None,
+    checksums: ArrayLike | None = None,
     official_split: ArrayLike | None = None,
     official_fold: ArrayLike | None = None,
 ) -> SplitIndices:
     """The three parts of the rows whose classes are `targets` `(rows,)`.
 
     Every class is in every part, but official test and validation parts may lack one. With `val_fraction=0`
-    there is no validation part.
+    there is no validation part. Rows with equal checksums are in one part, but where official parts say otherwise.
 
     Args:
         name: `stratified`: each class is parted alike. `grouped`: no group is in two parts, classes as even as
@@ -53,6 +95,7 @@ def split(
         classes: names for `targets`.
         test_fraction, val_fraction: of all rows.
         groups: `(rows,)` of any one type; heeded by `grouped`, by `kfold` and where `given` lacks a validation part.
+        checksums: `(rows,)`, of the recordings' content.
         official_split: `(rows,)` of `train`, `val`, `test`, or empty text where not given.
         official_fold: `(rows,)` whole numbers, negative where not given.
 
@@ -61,26 +104,44 @@ def split(
     """
     if len(np.unique(targets)) < 2:
         raise AudioidError(f"data: holds one label only ({', '.join(classes)}); add recordings of another")
-    left = 1 - test_fraction - val_fraction
-    if left <= 0:
-        raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
-    members = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+    if problem := _contradiction(name, test_fraction, val_fraction, folds, fold):
+        raise AudioidError(problem)
+    if name == "grouped" and groups is None:
+        raise AudioidError("split=grouped: no recording has a group; set data.group_pattern or split.group")
+    members = _together(None if name == "stratified" else groups, checksums)
     rng = default_rng(seed)
-    if name == "stratified":
-        part = _parted(targets, None, [left, val_fraction, test_fraction], classes, rng)
-    elif name == "grouped":
-        if members is None:
-            raise AudioidError("split=grouped: no recording has a group; set data.group_pattern or split.group")
-        part = _parted(targets, members, [left, val_fraction, test_fraction], classes, rng)
+    if name in ("stratified", "grouped"):
+        shares = [1 - test_fraction - val_fraction, val_fraction, test_fraction]
+        part = _parted(targets, members, shares, classes, rng)
     elif name == "kfold":
-        if not fold < folds:
-            raise AudioidError(f"split.fold: is {fold}, but the folds are 0 to {folds - 1}; lower it")
         part = _rotated(_folds(targets, members, folds, classes, rng), fold, (fold + 1) % folds, val_fraction > 0)
-    elif name == "given":
-        part = _given(targets, members, official_split, official_fold, val_fraction, fold, classes, rng)
     else:
-        raise AudioidError(f"split: there is none called '{name}'; choose stratified, grouped, kfold or given")
+        part = _given(targets, members, official_split, official_fold, val_fraction, fold, classes, rng)
     return SplitIndices(*(np.flatnonzero(part == number) for number in (TRAIN, VAL, TEST)))
+
+
+def equal_across_parts(found: SplitIndices, checksums: ArrayLike) -> list[tuple[int, int]]:
+    """Pairs of rows with equal checksums in two parts: the first of each content, and every one that is elsewhere."""
+    _, first, inverse = np.unique(np.asarray(checksums), return_index=True, return_inverse=True)
+    leaders, part = first[inverse], part_numbers(found)
+    rows = np.flatnonzero(part != part[leaders])
+    return list(zip(leaders[rows].tolist(), rows.tolist(), strict=True))
+
+
+def part_numbers(found: SplitIndices) -> RowNumbers:
+    """For each row its part: `TRAIN`, `VAL` or `TEST`."""
+    part = np.repeat([TRAIN, VAL, TEST], [len(found.train), len(found.val), len(found.test)])
+    return part[np.argsort(np.concatenate([found.train, found.val, found.test]))]
+
+
+def _together(groups: ArrayLike | None, checksums: ArrayLike | None) -> RowNumbers | None:
+    """For each row the number of what must stay in one part, `(rows,)`; None if each row may go its own way."""
+    relations = [
+        np.unique(np.asarray(each), return_inverse=True)[1] for each in (groups, checksums) if each is not None
+    ]
+    if groups is None and relations and len(np.unique(relations[0])) == len(relations[0]):
+        return None
+    return reduce(joined, relations).astype(np.int64) if relations else None
 
 
 def _parted(
@@ -118,9 +179,10 @@ def _refuse_small(
     units = targets if groups is None else np.unique(np.stack([targets, groups]), axis=1)[0]
     for label, count in zip(classes, np.bincount(units, minlength=len(classes)).tolist(), strict=True):
         if 0 < count < parts:
-            what = "recording" if groups is None else "group"
+            plural = "s" * (count > 1)
+            what = f"recording{plural}" if groups is None else f"group{plural}, equal files counted as one"
             raise AudioidError(
-                f"label '{label}': has {count} {what}{'s' * (count > 1)}, but each of {parts} parts needs one; "
+                f"label '{label}': has {count} {what}, but each of {parts} parts needs one; "
                 f"add some or remove the label{remedy}"
             )
 
@@ -146,7 +208,7 @@ def _rotated(folds: NDArray[np.int64], test: int, val: int, with_val: bool) -> R
     """For each row its part, if fold `test` is the test part and, where wanted, `val` the validation part."""
     part = np.where(folds == test, TEST, np.where((folds == val) & with_val, VAL, TRAIN))
     if not (part == TRAIN).any():
-        raise AudioidError("split.folds: two folds leave nothing to train on; have three, or split.val_fraction=0")
+        raise AudioidError(TWO_FOLDS)
     return part
 
 
@@ -165,7 +227,9 @@ def _given(
     folds = np.asarray(official_fold if official_fold is not None else [-1] * len(targets), dtype=np.int64)
     if (names != "").any():
         _refuse_gaps("split", names == "")
-        part = np.array([PART_NUMBERS[name] for name in names])
+        if fold:
+            raise AudioidError("split.fold: does nothing where the CSV's column split names the parts; leave it out")
+        part = np.array([PART_NAMES.index(name) for name in names])
     elif (folds >= 0).any():
         _refuse_gaps("fold", folds < 0)
         known = np.unique(folds).tolist()

@@ -1,7 +1,6 @@
 """From a trained model and recordings to ranked names."""
 
 import glob
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audioid.data.audio import AUDIO_SUFFIXES, Unreadable, load
+from audioid.data.audio import Unreadable, load
+from audioid.data.walk import Skipped, walk
 from audioid.model_folder import TrainedModel
 
 BATCH_SIZE = 32
@@ -25,27 +25,27 @@ class Answer:
     error: str | None = None
 
 
-def find_recordings(arguments: Iterable[str]) -> Iterator[Path]:
-    """The recordings that files, folders (of any depth, hidden files passed over) and globs stand for.
+def find_recordings(arguments: Iterable[str], passed_over: list[Skipped]) -> Iterator[Path]:
+    """The recordings that files, folders (as `walk` finds them) and globs stand for.
 
     A file is taken whatever its name. An argument that stands for nothing is handed on as it is, so that
-    `identify` tells of it.
+    `identify` tells of it. What cannot be used in a folder is added to `passed_over`, with the reason.
     """
+
+    def below(folder: Path) -> Iterator[Path]:
+        for path, reason in walk(folder):
+            if reason:
+                passed_over.append((str(folder / path), reason))
+            else:
+                yield folder / path
+
     for argument in arguments:
         path = Path(argument)
         matches = [path] if path.exists() else [Path(found) for found in sorted(glob.glob(argument, recursive=True))]
-        recordings = (found for match in matches for found in (_below(match) if match.is_dir() else [match]))
+        recordings = (found for match in matches for found in (below(match) if match.is_dir() else [match]))
         first = next(recordings, path)
         yield first
         yield from recordings
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:
-                yield Path(parent, name)
 
 
 def identify(model: TrainedModel, paths: Iterable[Path], *, top: int) -> Iterator[Answer]:

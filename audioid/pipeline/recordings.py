@@ -10,9 +10,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from audioid.data.corpus import read_corpus, read_groups
+from audioid.data.corpus import read_corpus, split_corpus
 from audioid.data.index import Index
-from audioid.data.split import SplitIndices, split
+from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
@@ -62,19 +62,7 @@ def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> Prepar
     index = recordings.index
     index.refuse_lost_labels()
     # Before any image is made, since a split that is not possible is the commonest mistake.
-    parts = split(
-        index.targets,
-        classes=index.classes,
-        groups=read_groups(index, settings.split.group, Path(settings.store.root).expanduser()),
-        official_split=index.table["split"],
-        official_fold=index.table["fold"],
-        name=settings.split.name,
-        test_fraction=settings.split.test_fraction,
-        val_fraction=settings.split.val_fraction,
-        folds=settings.split.folds,
-        fold=settings.split.fold,
-        seed=settings.split.seed,
-    )
+    parts = split_corpus(index, settings.split, Path(settings.store.root).expanduser())
     images = compute_images(settings, recordings, watch, device=device)
     return PreparedData(index, parts, recordings.stored.only(recordings.usable), images)
 

@@ -7,12 +7,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
 from audioid import transforms
-from audioid.code_version import code_version
+from audioid.code_version import code_version, sources_version
+from audioid.data import audio as decoding
 from audioid.data.audio import Unreadable, load
 from audioid.data.index import Index
 from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
@@ -39,7 +39,7 @@ def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: i
             for start in range(0, len(numbers), DECODED_AT_ONCE):
                 yield from pool.map(decoded, numbers[start : start + DECODED_AT_ONCE])
 
-    version = code_version("audioid.data.audio", soundfile.__libsndfile_version__)
+    version = sources_version([decoding], decoding.DECODERS)
     stage = Stage("waveforms", version, audio, (round(audio["sample_rate"] * audio["seconds"]),))
     return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
 

@@ -16,13 +16,16 @@ from scipy.signal import firwin, lfilter
 
 from audioid.audit.checks import balance_warnings, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
-from audioid.audit.probe import gap, mel_filters
+from audioid.audit.probe import gap
 from audioid.audit.report import audit, plain, text, write
 from audioid.audit.shortcuts import PROPERTIES, shortcuts
+from audioid.commands.audit import grouped_training
+from audioid.config import compose
 from audioid.data.index import index_folder
 from audioid.errors import AudioidError
 
 RATE = 16000
+COMMAND = "python train.py data.root='<b> & c' split=grouped"
 
 
 def save(path: Path, signal: NDArray, rate: int = RATE, **how: object) -> None:
@@ -131,14 +134,6 @@ def test_one_class_has_no_shortcuts() -> None:
     assert shortcuts(table[table["label"] == "a"]) == []
 
 
-def test_mel_filters_cover_the_band_evenly() -> None:
-    filters = mel_filters()
-    peaks = filters.argmax(axis=1)
-    assert (np.diff(peaks) > 0).all()
-    # Neighbouring triangles sum to one between the first and the last peak.
-    assert filters.sum(axis=0)[peaks[0] + 1 : peaks[-1]] == pytest.approx(1)
-
-
 def test_the_gap_of_a_corpus_whose_groups_alone_can_be_learnt(tmp_path: Path) -> None:
     # Each group is one tone of its own, played for one label drawn by chance: nothing carries over to other groups.
     random = default_rng(0)
@@ -186,6 +181,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(root / "two" / f"{number}.wav", noise(50 + number, rate=RATE + 1), RATE + 1)
     save(root / "two" / "one's.wav", -0.5 * noise(3))
     save(root / "one" / "3 again.wav", noise(3))
+    save(root / "one" / "4 louder.wav", 2 * noise(4))
     save(root / "two" / "silent.wav", np.zeros(5000))
     save(root / "two" / "short.wav", noise(99, 0.005))
     save(root / "two" / "loud.wav", np.clip(30 * noise(98), -1, 1))
@@ -196,7 +192,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    found = audit(index)
+    found = audit(index, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content == json.loads(json.dumps(plain(found)))
@@ -207,12 +203,15 @@ def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     assert len(cases["silent"]) == 2
     assert cases["very_short"] == [["two/short.wav"]]
     assert cases["clipped"] == [["two/loud.wav"]]
-    assert content["recordings"] == 30
-    assert [row["recordings"] for row in content["classes"]] == [13, 17]
+    assert cases["near"] == [["one/4 louder.wav", "one/4.wav"]]
+    assert content["recordings"] == 31
+    assert [row["recordings"] for row in content["classes"]] == [14, 17]
     rate = next(each for each in content["shortcuts"] if each["title"] == "sample rate")
     assert rate["warning"]
     assert rate["telling"] == ["16,001 Hz: only in two: 12 files"]
+    assert content["findings"]["near"]["command"] == COMMAND
     page = text(found)
+    assert COMMAND in page
     assert page.index("Near duplicates with different labels") < page.index("Equal files")
     assert "16,001 Hz: only in two: 12 files" in page
 
@@ -237,10 +236,11 @@ class Tags(HTMLParser):
 
 def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    write(audit(index), index, tmp_path)
+    write(audit(index, COMMAND), index, tmp_path)
     page = Tags((tmp_path / "audit.html").read_text())
     assert "script" not in page.tags
     assert NASTY.replace("/", "") in page.text
+    assert COMMAND in page.text
     assert page.tags.count("audio") == page.tags.count("img") > 5
     assert all(source.startswith("data:") for source in page.sources)
 
@@ -248,7 +248,7 @@ def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Pa
 def test_a_clean_corpus(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path / "ab"[number % 2] / f"{number}.wav", noise(number))
-    found = audit(index_folder(tmp_path))
+    found = audit(index_folder(tmp_path), COMMAND)
     assert found.findings == []
     assert found.gap is None
     assert "Nothing suspicious was found" in text(found)
@@ -258,7 +258,42 @@ def test_out_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
     (tmp_path / "file").write_text("")
     with pytest.raises(AudioidError, match="choose a folder"):
-        write(audit(index), index, tmp_path / "file")
+        write(audit(index, COMMAND), index, tmp_path / "file")
+
+
+def test_groups_of_the_corpus_are_joined_with_near_duplicates(corpus: Path) -> None:
+    found = audit(index_folder(corpus, group_pattern=r"/(\d)\.wav"), COMMAND)
+    assert found.groups_from == "the index and near duplicates"
+    # 0 to 9 are in both folders; those of 3 and 4 have near duplicates, which are no groups of their own.
+    assert found.classes["groups"].tolist() == [12, 16]
+
+
+def test_the_command_that_keeps_near_duplicates_together_says_the_same_to_a_shell() -> None:
+    overrides = [
+        "data=folder",
+        "data.root=it's my [best] sounds",
+        r"data.group_pattern=/(\S+) ",
+        "split=kfold",
+        "split.fold=1",
+    ]
+    command = grouped_training(overrides)
+    shown = subprocess.run(
+        ["sh", "-c", f'python() {{ printf "%s\\n" "$@"; }}; {command}'], capture_output=True, text=True
+    )
+    script, *arguments = shown.stdout.splitlines()
+    assert script == "train.py"
+    settings, meant = compose(arguments), compose(overrides[:3])
+    assert settings.data == meant.data
+    assert (settings.split.name, settings.split.group) == ("grouped", "near_duplicates")
+
+
+def test_nothing_heavy_is_loaded_before_the_choices_are_checked() -> None:
+    code = (
+        "import sys; sys.argv = ['audit.py', 'data.rot=1']; from audioid.commands import audit; status = audit.main();"
+        "print(status, sorted({'torch', 'pandas', 'sklearn', 'PIL', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 []"
 
 
 def test_the_command_line(corpus: Path, tmp_path: Path) -> None:

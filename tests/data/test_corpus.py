@@ -1,15 +1,19 @@
-"""From the configured source to index and groups."""
+"""From the configured source to index, groups and parts."""
 
-from dataclasses import replace
+import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from audioid.config import compose
-from audioid.data import near_duplicates
-from audioid.data.corpus import read_corpus, read_groups
+from audioid.data import audio, corpus, near_duplicates, synthetic
+from audioid.data.corpus import read_corpus, read_groups, split_corpus
+from audioid.errors import AudioidError
 from audioid.schema import SyntheticDataSettings
 from tests.conftest import write_tones
 
@@ -28,7 +32,7 @@ def test_the_built_in_corpus_is_written_once_and_grouped_by_kit(tmp_path: Path) 
     assert len(stamps) == 4 * len(first.classes)
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert set(first.table["group"]) == {"00", "01"}
-    assert read_corpus(replace(small(), seed=1), tmp_path).digest != first.digest
+    assert read_corpus(small().model_copy(update={"seed": 1}), tmp_path).digest != first.digest
 
 
 def test_a_manifest_and_a_folder_of_the_same_files_are_the_same_recordings(tmp_path: Path) -> None:
@@ -56,3 +60,105 @@ def test_near_duplicates_are_searched_for_once_and_kept_together(
     assert again is not None
     np.testing.assert_array_equal(again, groups)
     assert read_groups(index, "index", tmp_path / "cache") is None
+
+
+def edited(module: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the module's source file seem to have been changed."""
+    source = folder / Path(module.__file__).name
+    source.write_text(Path(module.__file__).read_text() + "# changed\n")
+    monkeypatch.setattr(module, "__file__", str(source))
+
+
+def upgraded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "NUMBERS", ("numpy 9.9",))
+
+
+CHANGES: list[Callable[[Path, pytest.MonkeyPatch], None]] = [
+    lambda folder, monkeypatch: edited(audio, folder, monkeypatch),
+    lambda folder, monkeypatch: edited(near_duplicates, folder, monkeypatch),
+    lambda folder, monkeypatch: monkeypatch.setattr(corpus, "DECODER", ([audio], ["soxr 9.9"])),
+    upgraded,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_near_duplicates_are_searched_for_again_after_what_they_depend_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    root = write_tones(tmp_path / "tones", per_class=1)
+    index = read_corpus(compose(["data=folder", f"data.root={root}"]).data, tmp_path / "cache")
+    searches = []
+
+    def search(index: Any) -> np.ndarray:
+        searches.append(index)
+        return np.arange(2)
+
+    monkeypatch.setattr(near_duplicates, "near_duplicate_groups", search)
+    shutil.move(root, tmp_path / "moved")
+    (tmp_path / "moved" / "low").rename(tmp_path / "moved" / "lower")
+    renamed = read_corpus(compose(["data=folder", f"data.root={tmp_path}/moved"]).data, tmp_path / "cache")
+    for same in (index, renamed, index):  # neither folders nor labels matter
+        read_groups(same, "near_duplicates", tmp_path / "cache")
+    assert len(searches) == 1
+    change(tmp_path, monkeypatch)
+    read_groups(index, "near_duplicates", tmp_path / "cache")
+    assert len(searches) == 2
+
+
+@pytest.mark.parametrize("change", [lambda *given: edited(synthetic, *given), upgraded])
+def test_the_built_in_corpus_is_made_again_by_other_code_or_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    first = read_corpus(small(), tmp_path)
+    change(tmp_path, monkeypatch)
+    assert read_corpus(small(), tmp_path).root != first.root
+
+
+def test_near_duplicates_join_the_corpus_s_own_groups(tmp_path: Path) -> None:
+    root = write_tones(tmp_path / "tones", per_class=4)  # kit0 to kit3, each high and low
+    wave, rate = soundfile.read(root / "low" / "kit0_0.wav")
+    soundfile.write(root / "low" / "kit1_louder.wav", 0.5 * wave, rate)
+    data = compose(["data=folder", f"data.root={root}", r"data.group_pattern=(kit\d)_"]).data
+    index = read_corpus(data, tmp_path / "cache")
+    groups = read_groups(index, "near_duplicates", tmp_path / "cache")
+    assert groups is not None
+    kits = dict(zip(index.table["path"], groups, strict=True))
+    # kit0 and kit1 are one by the sound that they share, the others as they were.
+    assert len({group for path, group in kits.items() if "kit0" in path or "kit1" in path}) == 1
+    assert len(set(kits.values())) == 3
+    assert kits["high/kit2_2.wav"] == kits["low/kit2_2.wav"]
+
+
+def test_equal_files_on_both_sides_of_an_official_split_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_tones(tmp_path / "tones", per_class=10)
+    rows = []
+    for number, path in enumerate(sorted(root.glob("*/*.wav"))):
+        rows.append(f"{path.relative_to(root)},{path.parent.name},{'test' if number % 5 == 0 else 'train'}")
+        if number % 10 == 0:
+            shutil.copy(path, path.with_name(f"copy{number}.wav"))
+            rows.append(f"{path.parent.name}/copy{number}.wav,{path.parent.name},train")
+    (root / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    settings = compose(["data=manifest", f"data.file={root}/list.csv", "split=given", "split.val_fraction=0"])
+    index = read_corpus(settings.data, tmp_path / "cache")
+    with caplog.at_level(logging.WARNING):
+        split_corpus(index, settings.split, tmp_path / "cache")
+    (line,) = caplog.messages
+    assert line == (
+        "split=given: the same bytes are in two parts, so the figures flatter: high/copy0.wav (train) = "
+        "high/kit0_0.wav (test), low/copy10.wav (train) = low/kit0_0.wav (test); keep one of each"
+    )
+    caplog.clear()
+    split_corpus(index, compose(["split.test_fraction=0.3"]).split, tmp_path / "cache")
+    assert not caplog.messages
+
+
+def test_near_duplicates_of_parts_that_are_all_given_are_an_error(tmp_path: Path) -> None:
+    root = write_tones(tmp_path / "tones", per_class=4)
+    rows = [f"{path},{path.parent.name},{number % 4}" for number, path in enumerate(sorted(root.glob("*/*.wav")))]
+    (root / "list.csv").write_text("\n".join(["path,label,fold", *rows]))
+    settings = compose(["data=manifest", f"data.file={root}/list.csv", "split=given", "split.group=near_duplicates"])
+    index = read_corpus(settings.data, tmp_path / "cache")
+    with pytest.raises(AudioidError, match=r"split\.group: does nothing where every part is given; leave it out"):
+        split_corpus(index, settings.split, tmp_path / "cache")

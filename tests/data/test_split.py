@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from audioid.data.grouping import part_groups
-from audioid.data.split import SplitIndices, split
+from audioid.data.grouping import joined, part_groups
+from audioid.data.split import SplitIndices, equal_across_parts, split, split_problem
 from audioid.errors import AudioidError
 
 RowNumbers = NDArray[np.int64]
@@ -240,6 +240,111 @@ def test_without_validation_part_there_is_none() -> None:
         assert found.train.size == 16
 
 
+def assert_whole(found: SplitIndices, groups: RowNumbers) -> None:
+    for one, two in itertools.combinations(parts(found), 2):
+        assert not set(groups[one]) & set(groups[two])
+
+
+@quick
+@given(rows=grouped_rows(), seed=st.integers(0, 99), val=st.sampled_from([0.0, 0.2]))
+def test_equal_recordings_are_on_one_side_whatever_their_labels(
+    rows: tuple[RowNumbers, RowNumbers], seed: int, val: float
+) -> None:
+    targets, contents = rows
+    checksums = [f"{content:032x}" for content in contents]
+    for changes in ({}, {"name": "kfold", "folds": 3}):
+        found = parted(targets, checksums=checksums, seed=seed, val_fraction=val, **changes)
+        assert_partition(found, targets.size)
+        assert_whole(found, contents)
+        assert not equal_across_parts(found, checksums)
+        for part in parts(found)[:: 1 if val else 2]:
+            assert set(targets[part]) == set(targets)
+
+
+@quick
+@given(rows=grouped_rows(own=(6, 9)), data=st.data(), seed=st.integers(0, 99))
+def test_equal_recordings_join_the_groups_that_hold_them(
+    rows: tuple[RowNumbers, RowNumbers], data: st.DataObject, seed: int
+) -> None:
+    targets, groups = rows
+    contents = np.arange(targets.size)
+    for _ in range(2):
+        one, two = data.draw(st.lists(st.integers(0, targets.size - 1), min_size=2, max_size=2))
+        contents[one] = contents[two]
+    for changes in ({"name": "grouped"}, {"name": "kfold", "folds": 3}):
+        found = parted(targets, groups=groups, checksums=contents, seed=seed, **changes)
+        assert_whole(found, groups)
+        assert_whole(found, contents)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(20, 60), min_size=2, max_size=5),
+    copies=st.lists(st.integers(1, 3), max_size=6),
+    seed=st.integers(0, 99),
+)
+def test_copies_leave_the_parts_as_large_as_wanted(sizes: list[int], copies: list[int], seed: int) -> None:
+    contents, targets = list(range(sum(sizes))), np.repeat(np.arange(len(sizes)), sizes).tolist()
+    for content, count in enumerate(copies):
+        contents += [content] * count
+        targets += [targets[content]] * count
+    labels = np.array(targets)
+    for changes, shares in (({}, (0.15, 0.2)), ({"name": "kfold"}, (0.2, 0.2))):
+        found = parted(labels, checksums=contents, seed=seed, **changes)
+        for label, size in enumerate(np.bincount(labels)):
+            for part, share in zip((found.val, found.test), shares, strict=True):
+                assert abs((labels[part] == label).sum() - share * size) < 1
+
+
+@quick
+@given(rows=grouped_rows(own=(6, 9)), seed=st.integers(0, 2**40), with_groups=st.booleans())
+def test_checksums_that_all_differ_change_nothing(
+    rows: tuple[RowNumbers, RowNumbers], seed: int, with_groups: bool
+) -> None:
+    targets, groups = rows
+    official = np.where(np.arange(targets.size) % 5 == 0, "test", "train")
+    official[np.unique(targets, return_index=True)[1]] = "train"
+    official[-1] = "test"
+    checksums = np.random.default_rng(seed).permutation(targets.size)
+    for name in ("stratified", "kfold", "given", *["grouped"] * with_groups):
+        changes = {"name": name, "seed": seed, "groups": groups if with_groups else None, "folds": 3}
+        if name == "given":
+            changes |= {"official_split": official}
+        assert_same(parted(targets, **changes), parted(targets, **changes, checksums=checksums))
+
+
+def test_the_split_of_a_seed_is_the_one_of_earlier_runs() -> None:
+    found = parted(TEN, checksums=np.arange(20), seed=3)
+    assert (found.val.tolist(), found.test.tolist()) == ([1, 6, 13, 18], [3, 8, 12, 16])
+
+
+def test_a_drawn_validation_part_shares_no_recording_with_the_training_part() -> None:
+    contents = np.arange(60) // 2 * 2  # each recording twice
+    targets = contents // 2 % 3
+    names = np.where(np.arange(60) < 47, "train", "test")  # the last for training is the first for test
+    found = parted(targets, name="given", official_split=names, val_fraction=0.2, checksums=contents)
+    assert not set(contents[found.val]) & set(contents[found.train])
+    np.testing.assert_array_equal(found.test, np.arange(47, 60))
+    assert equal_across_parts(found, contents) == [(46, 47)]
+
+
+def test_copies_do_not_make_up_for_recordings_that_are_missing() -> None:
+    with pytest.raises(AudioidError, match="label 'c1': has 2 groups, equal files counted as one, but each of 3 parts"):
+        parted([0] * 9 + [1] * 5, checksums=[*range(9), 9, 9, 9, 10, 10])
+
+
+@quick
+@given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=14))
+def test_joined_groups_are_those_that_steps_through_either_kind_reach(pairs: list[tuple[int, int]]) -> None:
+    groups, others = (np.unique(each, return_inverse=True)[1] for each in np.array(pairs).T)
+    reached = (groups[:, None] == groups) | (others[:, None] == others)
+    for _ in pairs:
+        reached = reached @ reached
+    found = joined(groups, others)
+    np.testing.assert_array_equal(found[:, None] == found, reached)
+    np.testing.assert_array_equal(joined(groups, np.arange(len(pairs))), groups)  # the numbers stay
+
+
 TEN = np.repeat([0, 1], 10)
 
 
@@ -254,6 +359,11 @@ TEN = np.repeat([0, 1], 10)
         (TEN, {"name": "grouped", "groups": TEN}, "label 'c0': has 1 group,"),
         (TEN, {"name": "grouped", "groups": np.r_[np.arange(10), [20] * 5, [30] * 5]}, "label 'c1': has 2 groups,"),
         (TEN, {"name": "kfold", "fold": 5}, r"split\.fold: is 5, but the folds are 0 to 4"),
+        (
+            TEN,
+            {"name": "given", "official_split": ["train"] * 9 + ["test"] * 11, "fold": 1},
+            r"split\.fold: does nothing where",
+        ),
         (TEN, {"name": "kfold", "folds": 2}, r"split\.folds: two folds"),
         (TEN, {"name": "kfold", "folds": 11}, r"label 'c0': has 10 recordings.*lower split\.folds"),
         (TEN, {"name": "kfold", "groups": np.arange(20) // 3}, r"label 'c0': has 4 groups.*lower split\.folds"),
@@ -291,3 +401,35 @@ def test_groups_that_hinder_one_another_name_the_label() -> None:
     targets, groups = np.array([0, 1, 0, 2, 1, 2]), np.array([0, 0, 1, 1, 2, 2])
     with pytest.raises(AudioidError, match=r"label 'c\d': its groups hold other labels too"):
         parted(targets, name="grouped", groups=groups, val_fraction=0)
+
+
+DEFAULTS = {"seed": 0, "group": "index", "test_fraction": 0.2, "val_fraction": 0.15, "folds": 5, "fold": 0}
+
+
+@pytest.mark.parametrize("name", ["stratified", "grouped", "kfold", "given"])
+def test_settings_that_a_split_heeds_are_no_problem(name: str) -> None:
+    heeded: dict[str, dict[str, Any]] = {
+        "stratified": {"test_fraction": 0.3, "val_fraction": 0.2},
+        "grouped": {"test_fraction": 0.3, "val_fraction": 0.2, "group": "near_duplicates"},
+        "kfold": {"folds": 3, "fold": 2, "val_fraction": 0, "group": "near_duplicates"},
+        "given": {"fold": 7, "val_fraction": 0.3, "group": "near_duplicates"},
+    }
+    assert split_problem({"name": name, **DEFAULTS}, DEFAULTS) is None
+    assert split_problem({"name": name, **DEFAULTS, **heeded[name], "seed": 3}, DEFAULTS) is None
+    for key, value in {"test_fraction": 0.3, "folds": 3, "fold": 1, "group": "near_duplicates"}.items():
+        problem = split_problem({"name": name, **DEFAULTS, key: value}, DEFAULTS)
+        assert (problem is None) == (key in heeded[name])
+        assert problem is None or problem.startswith(f"split.{key}: does nothing with split={name}; choose split=")
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"name": "stratified", "test_fraction": 0.6, "val_fraction": 0.4}, "split.test_fraction: with"),
+        ({"name": "kfold", "fold": 5}, "split.fold: is 5"),
+        ({"name": "kfold", "folds": 2}, "split.folds: two"),
+        ({"name": "kfold", "val_fraction": 0.3}, "split.val_fraction: split=kfold takes a whole fold"),
+    ],
+)
+def test_settings_that_allow_no_split_are_told_before_any_recording_is_read(changes: Any, start: str) -> None:
+    assert str(split_problem(DEFAULTS | changes, DEFAULTS)).startswith(start)

@@ -18,6 +18,7 @@ import torch
 
 from audioid import model_folder, models, transforms
 from audioid.data import audio
+from audioid.data.index import index_folder
 from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "identify.py"
@@ -112,7 +113,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
 def test_names_what_is_heard_and_goes_on_after_what_cannot_be_read(trained: Path, recordings: Path) -> None:
     model = model_folder.load(trained)
-    answers = list(identify(model, find_recordings([str(recordings)]), top=2))
+    answers = list(identify(model, find_recordings([str(recordings)], []), top=2))
     heard = {str(answer.path.relative_to(recordings)): answer.names[0][0] for answer in answers if answer.names}
     assert heard == {
         "e low.wav": "low",
@@ -159,7 +160,7 @@ def test_answers_stream_with_bounded_memory(trained: Path, recordings: Path) -> 
 
 def test_finds_files_folders_and_globs(recordings: Path) -> None:
     def names(*arguments: object) -> list[str]:
-        return [path.name for path in find_recordings(map(str, arguments))]
+        return [path.name for path in find_recordings(map(str, arguments), [])]
 
     assert names(recordings / "notes.txt") == ["notes.txt"]
     assert names(recordings / "low") == ["a.wav", "ä b.FLAC"]
@@ -167,6 +168,43 @@ def test_finds_files_folders_and_globs(recordings: Path) -> None:
     assert names(recordings.parent / "*" / "*" / "*.wav") == ["a.wav"]
     assert names(recordings.parent / "**" / "deep") == ["c.wav"]
     assert names(recordings / "none*.wav", recordings / "nowhere") == ["none*.wav", "nowhere"]
+
+
+def test_what_a_folder_holds_in_vain_is_told_at_the_end(run: Run, trained: Path, recordings: Path) -> None:
+    for name in ("low/song.m4a", "high/deep/a.M4A", "z.m4a", "high/old.wma"):
+        (recordings / name).write_bytes(b"ftyp")
+    done = run(trained, recordings / "low", recordings / "high", recordings)
+    assert done.returncode == 0
+    assert "song" not in done.stdout
+    reason = "which libsndfile cannot read; convert it to wav or flac"
+    assert done.stderr.splitlines()[-2:] == [
+        f"5 passed over, first {recordings}/low/song.m4a: is m4a, {reason}",
+        f"2 passed over, first {recordings}/high/old.wma: is wma, {reason}",
+    ]
+    assert run(trained, recordings / "low", recordings / "middle").stderr == (
+        f"1 passed over: {recordings}/low/song.m4a: is m4a, {reason}\n"
+    )
+    for path in recordings.rglob("*.wav"):
+        path.unlink()
+    foreign = run(trained, recordings / "high")
+    assert foreign.returncode == 1
+    assert foreign.stderr.splitlines() == [
+        f"{recordings}/high: holds no recordings",
+        f"1 passed over: {recordings}/high/old.wma: is wma, {reason}",
+        f"1 passed over: {recordings}/high/deep/a.M4A: is m4a, {reason}",
+        "No recording could be read.",
+    ]
+
+
+def test_training_and_identification_find_the_same_recordings(recordings: Path) -> None:
+    (recordings / "middle" / "again").symlink_to(recordings / "low")
+    (recordings / "middle" / "up").symlink_to(recordings)
+    (recordings / "e low.wav").unlink()
+    index = index_folder(recordings)
+    of_index = [*index.table["path"], *(path for path, _ in index.skipped if path not in ("text.wav", "empty.wav"))]
+    found = [path.relative_to(recordings).as_posix() for path in find_recordings([str(recordings)], [])]
+    assert sorted(of_index) == sorted(set(found) - {"text.wav", "empty.wav"})
+    assert len(found) == len(set(found))
 
 
 def test_an_empty_folder_is_told(trained: Path, tmp_path: Path) -> None:
