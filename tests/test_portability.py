@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioid.config import run_name
+from audioid.config import compose, run_name
 from audioid.data.index import Index
+from audioid.errors import AudioidError
+from audioid.files import replacing
 from audioid.render import png_names
+from audioid.schema import FolderDataSettings
 from tests.conftest import write_tones
 from tests.test_architecture import ROOT, SOURCES, imports
 
@@ -84,6 +87,25 @@ def test_the_whole_line_runs_without_posix_modules_git_and_unicode_terminals(tmp
     assert set(pd.read_csv(tmp_path / "names.csv", encoding="utf-8")["label_1"]) <= set(LABELS.values())
     assert {folder.name for folder in (tmp_path / "images/fft").iterdir()} == {"太鼓_ hi_", "_NUL"}
     assert "太鼓: hi?" in output  # what identify prints is UTF-8 everywhere
+
+
+@pytest.mark.parametrize("root", ["C:\\drums", "C:\\my drums\\", "\\\\server\\a=b\\\\", "it's\\", "a\\'b"])
+def test_a_windows_path_reaches_the_settings_as_it_is(root: str) -> None:
+    settings = compose(["data=folder", f"data.root={root}"])
+    assert isinstance(settings.data, FolderDataSettings)
+    assert settings.data.root == root
+
+
+def test_a_file_that_another_program_shows_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    table = tmp_path / "table.csv"
+    table.touch()
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(AudioidError, match="Access is denied; close it where it is open"), replacing(table) as part:
+        part.touch()
+    assert list(tmp_path.iterdir()) == [table]
 
 
 def assert_portable(name: str) -> None:

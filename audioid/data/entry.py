@@ -105,10 +105,10 @@ def write_entry(
     # closing the file would try again to write what is in it.
     crc: list[int] = []
     failed: dict[str, str] = {}
-    with disk_errors(part):
+    with disk_errors(part.parent):
         file = open(part / "rows.npy", "wb", buffering=0)  # noqa: SIM115
     with file:
-        with disk_errors(part):
+        with disk_errors(part.parent):
             file.write(_header((len(checksums), *shape)))
         for checksum, result in zip(checksums, results, strict=True):
             if isinstance(result, str):
@@ -119,10 +119,10 @@ def write_entry(
                 raise ValueError(f"stage {stage['name']} made a row {row.shape}, not {shape}")
             crc.append(zlib.crc32(row.data))
             left = row.data.cast("B")
-            with disk_errors(part):
+            with disk_errors(part.parent):
                 while left:  # a nearly full disk takes a part, then raises
                     left = left[file.write(left) :]
-        with disk_errors(part):
+        with disk_errors(part.parent):
             os.fsync(file.fileno())
             Contents(stage, checksums, crc, failed).write(part / "entry.json")
 
