@@ -36,6 +36,7 @@ lint: $(READY) ## Style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --platform win32 audioid train.py
 
 bench: $(READY) ## The benchmarks, beside other programs where they install
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

@@ -33,7 +33,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        raise AudioidError(f"{path}: {error.strerror or error}; choose a folder that can be written") from error
+        # On Windows a file that a program shows, such as a table, cannot be replaced.
+        advice = "close it where it is open, or " if isinstance(error, PermissionError) and path.exists() else ""
+        raise AudioidError(f"{path}: {error.strerror or error}; {advice}choose a folder that can be written") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

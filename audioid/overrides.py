@@ -189,5 +189,5 @@ def _quote(text: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    escaped = re.sub(r"(\\*)'", r"\1\1\'", value)
-    return f"'{escaped}'"
+    doubled = re.sub(r"(\\*)(?='|\Z)", r"\1\1", value)  # before a quotation mark, also the closing one
+    return "'" + doubled.replace("'", r"\'") + "'"

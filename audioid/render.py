@@ -15,7 +15,10 @@ from audioid.data.store import StoredRows
 from audioid.files import replacing
 
 AT_ONCE = 256  # images in memory
-MAX_NAME = 200  # bytes of a name; file systems take 255, and `replacing` adds a few
+MAX_NAME = 80  # bytes of a name; Windows takes 260 characters for a whole path
+RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE
+)  # Windows's devices
 
 
 def render(index: Index, images: StoredRows, folder: Path, *, signed: bool) -> None:
@@ -46,7 +49,9 @@ def png_names(index: Index) -> list[PurePosixPath]:
 def _free_name(wanted: str, taken: Counter[str]) -> str:
     """`wanted` as a name that any file system takes, with a number where that is in `taken`, to which it is added."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", wanted)).strip(" .")
-    name = name.encode(errors="ignore")[:MAX_NAME].decode(errors="ignore") or "_"
+    name = name.encode(errors="ignore")[:MAX_NAME].decode(errors="ignore").rstrip(" .") or "_"
+    if RESERVED.match(name):
+        name = f"_{name}"
     free = name
     while taken[free.casefold()]:
         taken[name.casefold()] += 1

@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
-        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
         arguments = parser.parse_args()
         if arguments.top < 1:

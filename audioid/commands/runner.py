@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from io import TextIOWrapper
 from types import FrameType
 
 from hydra.errors import HydraException
@@ -23,6 +24,9 @@ def run_command(work: Callable[[], object]) -> int:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of telling them in its own way
     signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # code pages such as Windows's lack most signs, and labels may have any
+            stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         work()

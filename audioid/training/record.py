@@ -1,9 +1,10 @@
 """The files that a run leaves for others: what was measured, what was predicted, what was left out."""
 
+import gc
 import json
 import platform
-import resource
 import subprocess
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from audioid.data.index import Index
 from audioid.files import replacing
 
 LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
+SAMPLED_EVERY = 0.05  # seconds
 
 
 def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
@@ -35,13 +38,13 @@ def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabi
         headers.append(header)
     table = pd.concat([table, pd.DataFrame(probabilities, columns=headers)], axis=1)
     with replacing(path) as part:
-        table.to_csv(part, index=False, float_format="%.6f")
+        table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n")
 
 
 def write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
     """`skipped.csv`: `path,reason` of each file that was left out."""
     with replacing(path) as part:
-        pd.DataFrame(skipped, columns=["path", "reason"]).to_csv(part, index=False)
+        pd.DataFrame(skipped, columns=["path", "reason"]).to_csv(part, index=False, lineterminator="\n")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -63,16 +66,43 @@ def commit() -> str | None:
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+            cwd=here, capture_output=True, encoding="utf-8", check=True, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
 
 
-def peak_memory_mib() -> float:
-    """The most memory that this process has held so far, on the processor and on the GPU together, in MiB."""
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        held += torch.cuda.max_memory_allocated() / 2**20
-    return round(held, 1)
+class MemoryMeter:
+    """Measures, in a `with`, the memory that the block itself takes, on the processor and on the GPU together.
+
+    `peak_mib` is the most that this process held during the block less what it held when the block began, in MiB.
+    Resident memory is sampled, so what is held for less than SAMPLED_EVERY may be missed.
+    """
+
+    peak_mib = 0.0
+
+    def __enter__(self) -> "MemoryMeter":
+        gc.collect()  # what an earlier run left and Python has not freed yet would hide what this one takes
+        on_gpu = 0
+        if torch.cuda.is_available():
+            torch.cuda.init()  # what CUDA itself holds is no run's own
+            torch.cuda.reset_peak_memory_stats()
+            on_gpu = torch.cuda.memory_allocated()
+        self._process = psutil.Process()
+        self._most = self._process.memory_info().rss
+        self._start = self._most + on_gpu
+        self._ended = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._sampler.join()
+        on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+        self.peak_mib = round((self._most + on_gpu - self._start) / 2**20, 1)
+
+    def _sample(self) -> None:
+        while not self._ended.wait(SAMPLED_EVERY):
+            self._most = max(self._most, self._process.memory_info().rss)

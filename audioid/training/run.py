@@ -40,11 +40,12 @@ def run(settings: Settings, folder: Path) -> None:
     _quiet()
     print(folder.name, flush=True)
     watch = Stopwatch()
-    with watch("total"):
+    with watch("total"), record.MemoryMeter() as memory:
         scores = _run(settings, folder, watch)
     # The last file: a run without it is not done.
     if scores:
-        record.write_json(folder / "metrics.json", scores | {"seconds": watch.seconds})
+        scores |= {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
+        record.write_json(folder / "metrics.json", scores)
         print(f"  test accuracy {scores['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
 
 
@@ -151,7 +152,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     firsts = train[np.unique(index.targets[train], return_index=True)[1]]  # of each class, by path
     board.examples(firsts, material, settings.audio.sample_rate, picture)
     board.experiment.close()
-    return scores | {"peak_memory_mib": record.peak_memory_mib()}
+    return scores
 
 
 def _fit(module: Classifier, data: AudioDataModule, trainer: Trainer, folder: Path, max_epochs: int) -> int:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audioid.data import entry as entry_module
 from audioid.data import store as store_module
 from audioid.data.store import Compute, Row, Stage, Store, StoredRows, shard_of
 from audioid.errors import AudioidError
@@ -175,7 +176,7 @@ def test_damage_is_noticed_and_the_entry_made_anew(tmp_path: Path, name: str, da
 
 
 def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "CHECK_AT_OPENING", 0)
+    monkeypatch.setattr(entry_module, "CHECK_AT_OPENING", 0)
     ask(tmp_path)
     damaged = entries(tmp_path)[0]
     members = json.loads((damaged / "entry.json").read_text())["contents"]["checksums"]
@@ -188,6 +189,18 @@ def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monk
     rows, log = ask(tmp_path)
     assert log == members
     assert_right(rows)
+
+
+def test_every_flipped_bit_of_the_header_is_noticed(tmp_path: Path) -> None:
+    ask(tmp_path, CHECKSUMS[:1])
+    (folder,) = entries(tmp_path)
+    whole = (folder / "rows.npy").read_bytes()
+    for bit in range(8 * (len(whole) - 4 * 15)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (folder / "rows.npy").write_bytes(damaged)
+        with pytest.raises(entry_module.UnusableError, match="damaged"):
+            entry_module.Entry(folder)
 
 
 def test_an_entry_removed_under_its_reader_stays_readable(tmp_path: Path) -> None:
@@ -248,6 +261,79 @@ def test_never_evicts_what_is_in_use(tmp_path: Path, caplog: pytest.LogCaptureFi
     del in_use
     fill(tmp_path, "e", limit=100)
     assert names(tmp_path) == ["e"]
+
+
+def read_until_killed(root: Path, ready: Path) -> None:
+    rows = fill(root, "a", limit=10**9)
+    ready.touch()
+    time.sleep(60)
+    del rows
+
+
+def test_a_reader_elsewhere_keeps_its_entry_until_it_is_killed(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    reader = multiprocessing.get_context("fork").Process(target=read_until_killed, args=(root, tmp_path / "ready"))
+    reader.start()
+    wait_for(tmp_path, "ready")
+    fill(root, "b", limit=100)
+    assert names(root) == ["a", "b"]
+    reader.kill()
+    reader.join()
+    fill(root, "c", limit=100)
+    assert names(root) == ["c"]
+    assert len(list(root.glob("a/*.lock"))) == 1  # the reader's own lock is cleared away
+
+
+def test_readers_leave_no_locks(tmp_path: Path) -> None:
+    rows = fill(tmp_path, "a", limit=10**9)
+    again = fill(tmp_path, "a", limit=10**9)
+    assert len(list(tmp_path.glob("a/*.lock"))) == 3  # the maker's, and one for each reader
+    del rows, again
+    assert len(list(tmp_path.glob("a/*.lock"))) == 1
+
+
+def test_what_a_fork_lets_go_stays_in_use(tmp_path: Path) -> None:
+    held = [fill(tmp_path, "a", limit=10**9)]
+    fork = multiprocessing.get_context("fork").Process(target=held.clear)
+    fork.start()
+    fork.join()
+    fill(tmp_path, "b", limit=100)
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_a_reader_that_comes_while_an_entry_is_evicted_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "a", limit=10**9)
+    (folder,) = entries(tmp_path)
+    readers: list[entry_module.Entry] = []
+    rename = os.rename
+
+    def rename_later(old: Path, new: Path) -> None:
+        if not readers:
+            readers.append(entry_module.Entry(folder))
+        rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename_later)
+        assert not entry_module.evict(folder)
+    assert entries(tmp_path) == [folder]
+    readers.clear()
+    assert entry_module.evict(folder)
+    assert entries(tmp_path) == []
+
+
+def test_what_cannot_be_removed_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where a file that is open somewhere can be neither renamed nor removed."""
+    fill(tmp_path, "a", limit=10**9)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    fill(tmp_path, "b", limit=100)
+    assert names(tmp_path) == ["a", "b"]
+    assert len(fill(tmp_path, "a", limit=100)) == 1
 
 
 def test_clears_away_what_a_killed_maker_left(tmp_path: Path) -> None:
