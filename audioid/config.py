@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import OPTIONS, Settings, brief, check
+from audioid.training.augment_rules import check_augment
 
 CONF = Path(__file__).parent.parent / "conf"
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
@@ -201,6 +202,7 @@ def _check_together(settings: Settings) -> None:
         )
     if image.f_min >= image.f_max:
         raise AudioidError(f"image.f_min: {image.f_min:g} Hz is not below image.f_max ({image.f_max:g} Hz); lower it")
+    check_augment(asdict(settings.augment), settings.transform.name, image.amplitude_scale, settings.audio.level)
     split = settings.split
     if split.name == "kfold" and split.fold >= split.folds:
         raise AudioidError(f"split.fold: {split.fold} is not below split.folds ({split.folds}); they count from 0")

@@ -75,7 +75,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         picture,
         image=asdict(settings.image),
         sample_rate=settings.audio.sample_rate,
-        classes=len(index.classes),
+        n_classes=len(index.classes),
     )
     training_rows = material.waveforms if augment.of_sound else material.images
     data = AudioDataModule(
