@@ -46,9 +46,10 @@ class Gain(nn.Module):
 
 
 class Mask(nn.Module):
-    """Sounds without a band of frequencies and without a stretch of time, as SpecAugment has it (Park et al. 2019).
+    """Sounds without a band of frequencies and without a stretch of time: the masks of SpecAugment (Park et al. 2019).
 
-    At most the shares `frequency` of the rows and `time` of the columns.
+    They hide at most the shares `frequency` of the rows and `time` of the columns, as ideal filters and gaps would;
+    of real ones a picture also shows the skirts, down to the side lobes of its windows.
     """
 
     def __init__(self, frequency: float, time: float, amplitude_scale: str) -> None:
