@@ -5,7 +5,8 @@ from typing import Any
 
 from audioid.data.split import split_problem
 from audioid.errors import AudioidError
-from audioid.schema import Settings
+from audioid.schema import AugmentSettings, Settings
+from audioid.training.augment_rules import check_augment
 from audioid.transforms.rules import check_transform
 
 
@@ -16,6 +17,9 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         split_defaults: what the keys of the chosen split are where nobody chose otherwise.
     """
     check_transform(*(getattr(settings, group).model_dump() for group in ("transform", "image", "audio")))
+    augment, image, audio = settings.augment, settings.image, settings.audio
+    if isinstance(augment, AugmentSettings):
+        check_augment(augment.model_dump(), settings.transform.name, image.amplitude_scale, audio.level)
     split = settings.split
     if problem := split_problem(split.model_dump(), split_defaults):
         raise AudioidError(problem)

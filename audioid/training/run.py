@@ -72,7 +72,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         picture,
         image=settings.image.model_dump(),
         sample_rate=settings.audio.sample_rate,
-        classes=len(index.classes),
+        n_classes=len(index.classes),
     )
     training_rows = material.waveforms if augment.of_sound else material.images
     data = AudioDataModule(

@@ -1,0 +1,134 @@
+"""Changes of pictures `(batch, channels, rows, columns)` that are what a change of the sound would do to them.
+
+All channels of a recording are changed alike. Zero is silence. Where values are relative to the picture's loudest
+(`decibel`, `signed`), the rest rises when the loudest goes; how far below the range a `decibel` zero lay is not known,
+so it stays zero. Edges are as sharp as rows and columns, where windows and wavelets smear those of a changed sound.
+The functions take their values explicitly; the modules draw them.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Beta
+from torch.nn import functional
+
+ROUNDING = 1e-6  # a decibel picture's zeros may be as far off
+QUIET = 1e-9  # amplitude below that of any recording: silence is not brought up to a level
+
+
+class TimeShift(nn.Module):
+    """Sounds earlier or later by at most the share `most` of the columns; the loudest moment stays in the picture."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        width = images.shape[-1]
+        loudest = images.abs().amax(-2).argmax(-1)  # (batch, channels)
+        earliest = -loudest.amin(1).clamp(max=self.most * width)
+        latest = (width - 1 - loudest.amax(1)).clamp(max=self.most * width)
+        columns = torch.lerp(earliest, latest, torch.rand(len(images), device=images.device))
+        return shift_columns(images, columns.round().long())
+
+
+class Gain(nn.Module):
+    """Sounds louder or softer by at most `most` decibels, in `magnitude` pictures: the others do not show it."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        gain_db = torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(-self.most, self.most)
+        return images * 10 ** (gain_db / 20)
+
+
+class Mask(nn.Module):
+    """Sounds without a band of frequencies and without a stretch of time: the masks of SpecAugment (Park et al. 2019).
+
+    They hide at most the shares `frequency` of the rows and `time` of the columns, as ideal filters and gaps would;
+    of real ones a picture also shows the skirts, down to the side lobes of its windows.
+    """
+
+    def __init__(self, frequency: float, time: float, amplitude_scale: str) -> None:
+        super().__init__()
+        self.frequency, self.time, self.amplitude_scale = frequency, time, amplitude_scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = _one_stretch(images, -2, self.frequency)[:, None, :, None]
+        columns = _one_stretch(images, -1, self.time)[:, None, None, :]
+        return hide(images, rows | columns, self.amplitude_scale)
+
+
+class Mixup(nn.Module):
+    """Each sound mixed with another of the batch, and their probabilities `(batch, n_classes)` in the same shares.
+
+    The shares come from Beta(alpha, alpha), one for each recording (Zhang et al. 2018). They are shares of amplitude
+    of equally loud sounds, as in between-class learning (Tokozume et al. 2018), and not of the pictures' values.
+    """
+
+    def __init__(self, alpha: float, n_classes: int, amplitude_scale: str, decibel_range: float) -> None:
+        super().__init__()
+        self.alpha, self.n_classes = alpha, n_classes
+        self.amplitude_scale, self.decibel_range = amplitude_scale, decibel_range
+
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        share = Beta(self.alpha, self.alpha).sample(targets.shape).to(images.device)
+        other = torch.randperm(len(images), device=images.device)
+        certain = functional.one_hot(targets, self.n_classes).to(images.dtype)
+        mixed = mix(images, other, share, self.amplitude_scale, self.decibel_range)
+        return mixed, torch.lerp(certain[other], certain, share[:, None])
+
+
+def shift_columns(images: Tensor, columns: Tensor) -> Tensor:
+    """Images later by `columns` `(batch,)`; silence comes in."""
+    width = images.shape[-1]
+    source = (torch.arange(width, device=images.device) - columns[:, None])[:, None, None]
+    index = source.clamp(0, width - 1).expand_as(images)
+    return images.gather(3, index) * ((source >= 0) & (source < width))
+
+
+def hide(images: Tensor, hidden: Tensor, amplitude_scale: str) -> Tensor:
+    """Images of the sounds without what lies where `hidden` (boolean, broadcast to the images) is true."""
+    left = images * ~hidden
+    if amplitude_scale == "decibel":
+        return left + (_loudest(images) - _loudest(left)) * (left > ROUNDING)
+    return left * (_loudest(images) / _loudest(left).clamp(min=QUIET)) if amplitude_scale == "signed" else left
+
+
+def mix(images: Tensor, other: Tensor, share: Tensor, amplitude_scale: str, decibel_range: float) -> Tensor:
+    """Images of mixtures: `share` `(batch,)` of each sound, and the rest of `images[other]`, made as loud as it.
+
+    Powers add, as they do on average for sounds whose phases have nothing to do with one another; `signed` images
+    hold amplitudes, which always add.
+    """
+    share = share[:, None, None, None]
+    if amplitude_scale == "magnitude":
+        level = _loudest(images) / _loudest(images[other]).clamp(min=QUIET)
+        return torch.hypot(share * images, (1 - share) * level * images[other])
+    if amplitude_scale == "signed":
+        mixed = torch.lerp(images[other], images, share)
+        return mixed / _loudest(mixed).clamp(min=QUIET)
+    nepers = decibel_range / 10 * math.log(10)  # from a power of 1, at zero, to the loudest
+    # In place: fresh memory would cost as much as the sums.
+    power = (nepers * images).exp_().mul_(images > ROUNDING)
+    mixed = (share**2 * power).addcmul_((1 - share) ** 2, power[other])
+    mixed /= _loudest(mixed).clamp(min=torch.finfo(mixed.dtype).tiny)
+    return mixed.clamp_(min=math.exp(-nepers)).log_().div_(nepers).add_(1)
+
+
+def _one_stretch(images: Tensor, dim: int, most: float) -> Tensor:
+    """Which of the rows or columns are hidden, `(batch, size)`: a stretch of at most the share `most`."""
+    size = images.shape[dim]
+    width, place = torch.rand(2, len(images), 1, device=images.device)
+    width = (width * (round(most * size) + 1)).floor()
+    start = (place * (size - width + 1)).floor()
+    position = torch.arange(size, device=images.device)
+    return (position >= start) & (position < start + width)
+
+
+def _loudest(images: Tensor) -> Tensor:
+    """The largest absolute value of each image, `(batch, channels, 1, 1)`."""
+    return images.abs().amax((-2, -1), keepdim=True)
