@@ -101,7 +101,7 @@ def test_gain_that_the_level_takes_back_is_refused() -> None:
 
 @pytest.mark.parametrize("key", OF_IMAGES)
 def test_rows_that_are_no_bands_are_not_changed_as_bands(key: str) -> None:
-    settings = asdict(compose(["augment=sound"]).augment)
+    settings = compose(["augment=sound"]).augment.model_dump()
     check_augment(settings, "mfcc", "decibel", "none")
     with pytest.raises(AudioidError, match=f"augment.{key}: .* mfcc .*; set it to 0"):
         check_augment(settings | {key: 0.1}, "mfcc", "magnitude", "none")
