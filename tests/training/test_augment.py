@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audioid.config import compose
 from audioid.training import augment
 from audioid.training.augment import Augment, Filter, Noise, PitchAndSpeed, Room
-from audioid.training.module import Classifier
+from audioid.training.module import ClassifierModule
 
 RATE = 16000
 TIME = torch.arange(RATE) / RATE
@@ -346,7 +346,7 @@ def test_every_key_has_effect(key: str, value: float) -> None:
 
 
 def test_validation_is_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = Classifier(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
+    module = ClassifierModule(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
     seen: dict[str, Tensor] = {}
     monkeypatch.setattr(module, "_step", lambda part, images, targets: seen.update({part: images}))
     images, targets = torch.rand(2, 1, 50, 50), torch.tensor([0, 1])
