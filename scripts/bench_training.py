@@ -20,7 +20,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -34,7 +34,7 @@ from torch.optim import AdamW, lr_scheduler
 from audioid.config import compose
 from audioid.data.datamodule import AudioDataModule
 from audioid.files import replacing
-from audioid.schema import Settings
+from audioid.schema import CosineSettings, Settings
 from audioid.training.run import run
 
 NETWORKS = ("cnn", "original")
@@ -77,13 +77,14 @@ def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, AudioDat
 def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock:
     """Trains the network in place and leaves it with the weights of the best epoch."""
     clock, epochs, size = Clock(), settings.trainer.max_epochs, settings.data.batch_size
-    chosen = settings.optimizer
+    chosen, warmup_epochs = settings.optimizer, cast(CosineSettings, settings.scheduler).warmup_epochs
+    torch.use_deterministic_algorithms(False)  # which the run has set
     with clock():
         images, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.rows, data.targets))
         unseen, wanted = (torch.from_numpy(rows[data.split.val]) for rows in (data.rows, data.targets))
         optimizer = AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
         steps = math.ceil(len(images) / size) * epochs
-        rise = round(settings.scheduler.warmup_epochs * steps / epochs)
+        rise = round(warmup_epochs * steps / epochs)
         schedule = lr_scheduler.LambdaLR(optimizer, lambda step: risen_cosine(step, rise, steps))
         best, weights, step = math.inf, {}, 0
         for epoch in range(epochs):
@@ -91,7 +92,7 @@ def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(images))
             for batch in torch.from_numpy(order).split(size):
                 step += 1
-                torch.manual_seed(settings.seed + 1_000_003 * step)
+                torch.default_generator.manual_seed(settings.seed + 1_000_003 * step)
                 loss = functional.cross_entropy(network(images[batch]), targets[batch])
                 optimizer.zero_grad()
                 loss.backward()

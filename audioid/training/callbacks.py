@@ -70,8 +70,8 @@ class KeepLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         started = time.monotonic()
-        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if last or started - self.written >= 100 * self.cost:
+        is_over = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        if is_over or trainer.should_stop or started - self.written >= 100 * self.cost:
             part = self.path.with_suffix(".part")
             trainer.save_checkpoint(part)
             if trainer.is_global_zero:

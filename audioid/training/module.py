@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -59,9 +59,12 @@ class ClassifierModule(LightningModule):
         logits = self.network(images)
         losses = functional.cross_entropy(logits, targets, reduction="none")
         expected = targets if targets.ndim == 1 else targets.argmax(1)
-        self.curves[f"loss/{part}"].update(losses.detach())
-        self.curves[f"accuracy/{part}"].update(logits.argmax(1) == expected)
+        self._curve(f"loss/{part}").update(losses.detach())
+        self._curve(f"accuracy/{part}").update(logits.argmax(1) == expected)
         return losses.mean()
+
+    def _curve(self, name: str) -> MeanMetric:
+        return cast(MeanMetric, self.curves[name])
 
     def on_train_epoch_end(self) -> None:
         if not torch.isfinite(self._log_means("train")):
@@ -73,9 +76,9 @@ class ClassifierModule(LightningModule):
     def _log_means(self, part: str) -> Tensor:
         """Logs this epoch's means, over all devices, and begins the next ones; returns the loss."""
         means = {}
-        for curve in (f"loss/{part}", f"accuracy/{part}"):
-            means[curve] = self.curves[curve].compute()
-            self.curves[curve].reset()
+        for name in (f"loss/{part}", f"accuracy/{part}"):
+            means[name] = self._curve(name).compute()
+            self._curve(name).reset()
         # Lightning takes a value called "step" as the position on the horizontal axis.
         self.log_dict(means | {"step": float(self.current_epoch + 1)}, sync_dist=True)
         return means[f"loss/{part}"]

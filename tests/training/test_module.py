@@ -89,10 +89,12 @@ def means_of_a_fit(targets: torch.Tensor, **trainer: Any) -> tuple[dict[str, flo
     torch.manual_seed(0)
     module = classifier({"name": "sgd", "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}, {"name": "constant"})
     images = torch.randn(8, 1, 2, 2)
-    parts = [TensorDataset(images[rows], targets[rows]) for rows in (slice(5), slice(5, 8))]
+    train, val = (
+        DataLoader(TensorDataset(images[rows], targets[rows]), batch_size=2) for rows in (slice(5), slice(5, 8))
+    )
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     fit = Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, **(quiet | trainer))
-    fit.fit(module, *(DataLoader(part, batch_size=2) for part in parts))
+    fit.fit(module, train, val)
     return {name: float(value) for name, value in fit.callback_metrics.items()}, module.network(images).detach()
 
 
