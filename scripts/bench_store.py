@@ -127,7 +127,7 @@ def second_run(folder: Path, root: Path | None, quick: bool) -> Figures:
     """Index, decoding and images of a corpus the first and the second time, and the time to the first step."""
     from audioid.pipeline.recordings import Stopwatch, prepare_data
     from audioid.training import run as run_module
-    from audioid.training.module import Classifier
+    from audioid.training.module import ClassifierModule
 
     corpus = [f"data.per_class={10 if quick else 60}"] if root is None else ["data=folder", f"data.root={root}"]
     settings = compose([*corpus, f"store.root={folder / 'store'}"])
@@ -143,10 +143,10 @@ def second_run(folder: Path, root: Path | None, quick: bool) -> Figures:
     class FirstStep(Exception):  # noqa: N818
         pass
 
-    def stop(self: Classifier, batch: object) -> None:
+    def stop(self: ClassifierModule, batch: object) -> None:
         raise FirstStep
 
-    Classifier.training_step = stop  # type: ignore[assignment,method-assign]
+    ClassifierModule.training_step = stop  # type: ignore[assignment,method-assign]
     run_folder = folder / "run"
     run_folder.mkdir()
     started = time.perf_counter()

@@ -16,6 +16,9 @@ from audioid.errors import AudioidError
 Numbers = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor]
 
+# A part this small is kept in memory beside PyTorch itself, also where several runs share a laptop.
+IN_MEMORY = 2**30  # bytes
+
 
 class RowSource(Protocol):
     """Rows that are read by their numbers, such as those of the store."""
@@ -24,9 +27,14 @@ class RowSource(Protocol):
 
 
 class RowDataset(Dataset[Batch]):
-    """The rows `numbers` of a source with their targets; whole batches are read at once."""
+    """The rows `numbers` of a source with their targets; whole batches are read at once.
+
+    Rows of at most IN_MEMORY bytes are read once, all others anew for each batch.
+    """
 
     def __init__(self, rows: RowSource, targets: Numbers, numbers: Numbers) -> None:
+        if len(numbers) and len(numbers) * rows[numbers[:1]].nbytes <= IN_MEMORY:
+            rows, targets, numbers = rows[numbers], targets[numbers], np.arange(len(numbers))
         self.rows, self.targets, self.numbers = rows, targets, numbers
 
     def __len__(self) -> int:
@@ -100,7 +108,7 @@ class AudioDataModule(LightningDataModule):
     def _loader(
         self, part: RowDataset, sampler: Sampler[int] | None = None, drop_last: bool = False
     ) -> DataLoader[Batch]:
-        # Rows are read from memory-mapped arrays a batch at a time: worker processes would only add copies.
+        # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
         return DataLoader(part, self.batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
 

@@ -1,14 +1,23 @@
 """What watches a training: plain progress lines, and the state to resume from."""
 
+import math
 import time
 from pathlib import Path
+from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from audioid.files import replacing
 
 
-class ProgressLines(Callback):
-    """A line for each tenth of the epochs, for logs and pipes where a moving bar would be noise."""
+class ProgressLines(Checkpoint):
+    """A line for each tenth of the epochs, for logs and pipes where a moving bar would be noise.
+
+    No checkpoint, but Lightning calls only those once the module has logged the epoch.
+    """
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
@@ -20,8 +29,40 @@ class ProgressLines(Callback):
             print(f"  epoch {epoch:>3}/{epochs}  {values}", flush=True)
 
 
+class KeepBest(Checkpoint):
+    """Keeps the weights of the best epoch, in memory until Lightning writes the whole state; then in `best.ckpt`.
+
+    `monitor` names the value that judges an epoch, `mode` says whether `min` or `max` is the best.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
+        self.path, self.monitor = folder / "best.ckpt", monitor
+        self.sign = {"min": 1, "max": -1}[mode]
+        self.least, self.weights = math.inf, dict[str, Tensor]()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        value = self.sign * float(trainer.callback_metrics[self.monitor])
+        if value < self.least:
+            self.least = value
+            self.weights = {
+                name: weights.detach().to("cpu", copy=True) for name, weights in pl_module.state_dict().items()
+            }
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self.weights and trainer.is_global_zero:
+            with replacing(self.path) as part:
+                torch.save({"state_dict": self.weights}, part)
+        self.weights = {}
+
+    def state_dict(self) -> dict[str, float]:
+        return {"least": self.least}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.least = state_dict["least"]
+
+
 class KeepLast(Checkpoint):
-    """Writes `last.ckpt` at the end of epochs, as often as takes at most a twentieth of the time."""
+    """Writes `last.ckpt` at the end of epochs, as often as takes at most a hundredth of the time."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
@@ -29,8 +70,8 @@ class KeepLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         started = time.monotonic()
-        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if last or started - self.written >= 20 * self.cost:
+        is_over = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        if is_over or trainer.should_stop or started - self.written >= 100 * self.cost:
             part = self.path.with_suffix(".part")
             trainer.save_checkpoint(part)
             if trainer.is_global_zero:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -10,56 +10,78 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, AdamW, lr_scheduler
+from torchmetrics import MeanMetric
 
 from audioid.errors import AudioidError
 
 
-class Classifier(LightningModule):
+class ClassifierModule(LightningModule):
     """Trains `network`, images `(batch, 1, size, size)` to logits `(batch, classes)`, by cross-entropy.
 
-    `prepare` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
-    probabilities `(batch, classes)`. Curves are logged per epoch: `loss/train`, `accuracy/train` and the same
-    for `val`.
+    `augment` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
+    probabilities `(batch, classes)`. Means over each epoch's rows are logged under the epoch's number:
+    `loss/train`, `accuracy/train` and the same for `val`.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        prepare: nn.Module,
+        augment: nn.Module,
         *,
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         seed: int,
     ) -> None:
         super().__init__()
-        self.network, self.prepare = network, prepare
+        self.network, self.augment = network, augment
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
+        # Updated row by row, since "disable", which lets a loss that is no number show, disables weights too.
+        # Logging each step would let Lightning take the means, at some milliseconds a step.
+        self.curves = nn.ModuleDict(
+            {f"{curve}/{part}": MeanMetric("disable") for curve in ("loss", "accuracy") for part in ("train", "val")}
+        )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # Dropout and augmentation then depend on seed and step alone: a resumed run repeats them.
-        torch.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
+        # Not torch.manual_seed, which takes longer on each kind of device that the machine lacks.
+        seed = self.seed + 1_000_003 * (self.global_step + 1)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return self._step("train", *self.prepare(*batch))
+        return self._step("train", *self.augment(*batch))
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         self._step("val", *batch)
 
     def _step(self, part: str, images: Tensor, targets: Tensor) -> Tensor:
         logits = self.network(images)
-        loss = functional.cross_entropy(logits, targets)
-        wanted = targets if targets.ndim == 1 else targets.argmax(1)
-        right = (logits.argmax(1) == wanted).float().mean()
-        curves = {f"loss/{part}": loss, f"accuracy/{part}": right}
-        self.log_dict(curves, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        # Lightning takes a value called "step" as the position on the horizontal axis.
-        epoch = float(self.current_epoch + 1)
-        self.log("step", epoch, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        return loss
+        losses = functional.cross_entropy(logits, targets, reduction="none")
+        expected = targets if targets.ndim == 1 else targets.argmax(1)
+        self._curve(f"loss/{part}").update(losses.detach())
+        self._curve(f"accuracy/{part}").update(logits.argmax(1) == expected)
+        return losses.mean()
+
+    def _curve(self, name: str) -> MeanMetric:
+        return cast(MeanMetric, self.curves[name])
 
     def on_train_epoch_end(self) -> None:
-        if not torch.isfinite(self.trainer.callback_metrics["loss/train"]):
+        if not torch.isfinite(self._log_means("train")):
             raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_means("val")
+
+    def _log_means(self, part: str) -> Tensor:
+        """Logs this epoch's means, over all devices, and begins the next ones; returns the loss."""
+        means = {}
+        for name in (f"loss/{part}", f"accuracy/{part}"):
+            means[name] = self._curve(name).compute()
+            self._curve(name).reset()
+        # Lightning takes a value called "step" as the position on the horizontal axis.
+        self.log_dict(means | {"step": float(self.current_epoch + 1)}, sync_dist=True)
+        return means[f"loss/{part}"]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         rates = {"lr": self.optimizer["lr"], "weight_decay": self.optimizer["weight_decay"]}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping
 from sklearn.metrics import confusion_matrix, f1_score
 from torch import nn
 from torch.utils.data import DataLoader
@@ -24,8 +24,8 @@ from audioid.schema import Settings
 from audioid.training import record
 from audioid.training.augment import Augment
 from audioid.training.board import Board
-from audioid.training.callbacks import KeepLast, ProgressLines
-from audioid.training.module import Classifier
+from audioid.training.callbacks import KeepBest, KeepLast, ProgressLines
+from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
 
@@ -89,7 +89,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
     if trainer.is_global_zero:
         board.log_hyperparameters(settings.model_dump())
-    module = Classifier(
+    module = ClassifierModule(
         cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
         augment,
         optimizer=settings.optimizer.model_dump(),
@@ -155,7 +155,7 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     return scores
 
 
-def _fit(module: Classifier, data: AudioDataModule, trainer: Trainer, folder: Path, max_epochs: int) -> int:
+def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, max_epochs: int) -> int:
     """Trains the network and gives it the weights of the epoch to keep; returns how many epochs there were."""
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
     reached = _reached(last)
@@ -214,12 +214,7 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
     callbacks: list[Callback] = [KeepLast(checkpoints)]
     if has_validation:
         monitor, mode = BEST_BY[chosen.best_by]
-        callbacks.insert(
-            0,
-            ModelCheckpoint(
-                checkpoints, "best", monitor, mode=mode, save_weights_only=True, enable_version_counter=False
-            ),
-        )
+        callbacks.append(KeepBest(checkpoints, monitor, mode))
         if chosen.patience is not None:
             callbacks.insert(0, EarlyStopping(monitor, mode=mode, patience=chosen.patience))
     is_terminal = sys.stdout.isatty()

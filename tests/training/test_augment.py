@@ -8,7 +8,7 @@ from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.training.augment import Augment
 from audioid.training.augment_rules import OF_IMAGES, check_augment
-from audioid.training.module import Classifier
+from audioid.training.module import ClassifierModule
 
 RATE = 16000
 IMAGE: dict[str, Any] = {"size": 50, "amplitude_scale": "decibel", "decibel_range": 80.0}
@@ -121,7 +121,7 @@ def test_all_channels_of_a_recording_are_changed_alike() -> None:
 
 
 def test_validation_is_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = Classifier(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
+    module = ClassifierModule(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
     seen: dict[str, Tensor] = {}
     monkeypatch.setattr(module, "_step", lambda part, images, targets: seen.update({part: images}))
     images, targets = torch.rand(2, 1, 50, 50), torch.tensor([0, 1])

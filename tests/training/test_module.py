@@ -7,9 +7,10 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
-from audioid.training.module import Classifier
+from audioid.training.module import ClassifierModule
 
 
 class Pair(nn.Module):
@@ -23,12 +24,12 @@ def loader(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> DataLoader[tuple
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
 
-def classifier(optimizer: dict[str, Any], scheduler: dict[str, Any]) -> Classifier:
+def classifier(optimizer: dict[str, Any], scheduler: dict[str, Any]) -> ClassifierModule:
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    return Classifier(network, Pair(), optimizer=optimizer, scheduler=scheduler, seed=0)
+    return ClassifierModule(network, Pair(), optimizer=optimizer, scheduler=scheduler, seed=0)
 
 
-def fitted(module: Classifier, epochs: int) -> list[float]:
+def fitted(module: ClassifierModule, epochs: int) -> list[float]:
     """The learning rate of each step of a fit of `epochs` epochs of five steps."""
     rates: list[float] = []
     step = module.training_step
@@ -82,13 +83,52 @@ def test_a_step_of_sgd_is_the_gradient_of_the_cross_entropy() -> None:
     torch.testing.assert_close(linear.weight.data, torch.tensor([[-0.25] * 4, [0.25] * 4]))
 
 
-def test_accuracy_of_mixed_targets_counts_the_larger_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = classifier({"name": "adamw", "lr": 0.1, "weight_decay": 0.0}, {"name": "constant"})
-    logged: dict[str, torch.Tensor] = {}
-    monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
-    monkeypatch.setattr(module, "log", lambda *_, **__: None)
-    module.network = nn.Flatten()
-    module._trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    images = torch.tensor([[2.0, 1.0], [0.0, 3.0]])[:, None, None]
-    module.training_step((images, torch.tensor([[0.6, 0.4], [0.7, 0.3]])))
-    assert logged["accuracy/train"] == 0.5
+def means_of_a_fit(targets: torch.Tensor, **trainer: Any) -> tuple[dict[str, float], torch.Tensor]:
+    """What an epoch of steps that change nothing logs, in batches of 2 of 5 rows to learn from and 3 to validate;
+    and the logits of the 8 rows."""
+    torch.manual_seed(0)
+    module = classifier({"name": "sgd", "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}, {"name": "constant"})
+    images = torch.randn(8, 1, 2, 2)
+    train, val = (
+        DataLoader(TensorDataset(images[rows], targets[rows]), batch_size=2) for rows in (slice(5), slice(5, 8))
+    )
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    fit = Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, **(quiet | trainer))
+    fit.fit(module, train, val)
+    return {name: float(value) for name, value in fit.callback_metrics.items()}, module.network(images).detach()
+
+
+def expected_means(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    right = (logits.argmax(1) == targets).float()
+    return {
+        "loss/train": float(functional.cross_entropy(logits[:5], targets[:5])),
+        "accuracy/train": float(right[:5].mean()),
+        "loss/val": float(functional.cross_entropy(logits[5:], targets[5:])),
+        "accuracy/val": float(right[5:].mean()),
+        "step": 1.0,
+    }
+
+
+def test_curves_are_means_over_rows_and_not_over_batches() -> None:
+    targets = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
+    means, logits = means_of_a_fit(targets)
+    assert means == pytest.approx(expected_means(logits, targets), rel=1e-5)
+
+
+def test_curves_are_means_over_the_rows_of_all_devices() -> None:
+    targets = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
+    means, logits = means_of_a_fit(targets, devices=2, strategy="ddp_fork")
+    # Three rows go to two processes in turn, and the first one again to make them even.
+    dealt = torch.tensor([5, 6, 7, 5])
+    logits, targets = logits[dealt], targets[dealt]
+    assert means["loss/val"] == pytest.approx(float(functional.cross_entropy(logits, targets)))
+    assert means["accuracy/val"] == pytest.approx(float((logits.argmax(1) == targets).float().mean()))
+
+
+def test_accuracy_of_mixed_targets_counts_the_larger_part() -> None:
+    targets = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
+    mixed = torch.where(functional.one_hot(targets) == 1, 0.7, 0.3)
+    means, logits = means_of_a_fit(mixed)
+    assert means["accuracy/train"] == pytest.approx(expected_means(logits, targets)["accuracy/train"])
+    smooth = -(mixed[:5] * logits[:5].log_softmax(1)).sum(1).mean()
+    assert means["loss/train"] == pytest.approx(float(smooth), rel=1e-5)
