@@ -4,10 +4,11 @@
 """
 
 import difflib
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass, make_dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -20,15 +21,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from audioid import naming
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import OPTIONS, Settings, brief, check
+from audioid.naming import flat, run_name
+from audioid.schema import LOGGERS, OPTIONS, Settings, brief, check
 
 CONF = Path(__file__).parent.parent / "conf"
-PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
-LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
-FREE_ON_RESUME = ("trainer.", "store.")  # what a resumed run may change
-MAX_NAME = 120  # characters of a run's name, which is also its folder's
+PATH_KEYS = (*naming.PATHS, "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+LITERAL_KEYS = (*PATH_KEYS, *naming.LITERALS)
+FREE_ON_RESUME = ("trainer.", "store.", "logger")  # what a resumed run may change
+# A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
+SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
@@ -75,7 +79,15 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         for text in texts[1:]:
             _compose([*first[:place], text, *first[place + 1 :]], config_name)
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-    return [*flags, *(_of_swept_option(override, swept) for override in overrides)]
+    arguments = [*flags, *(_of_swept_option(override, swept) for override in overrides)]
+    if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
+        return arguments
+    varied = [
+        override.key_or_group
+        for override, texts in zip(overrides, alternatives, strict=True)
+        if override.is_sweep_override() and (len(texts) > 1 or texts == [override.input_line])
+    ]
+    return [*arguments, SWEPT_NAME.format(",".join(varied))]
 
 
 def claim_folder(folder: Path, settings: Settings, config: DictConfig, overrides: Sequence[str]) -> None:
@@ -87,7 +99,7 @@ def claim_folder(folder: Path, settings: Settings, config: DictConfig, overrides
     record = folder / ".hydra"
     if (record / "config.yaml").exists():
         earlier = _recorded(record / "config.yaml")
-        for key, value in _flat(asdict(settings)).items():
+        for key, value in flat(asdict(settings)).items():
             if key != "resume" and not key.startswith(FREE_ON_RESUME) and earlier.get(key, value) != value:
                 raise AudioidError(
                     f"{key}: the run in {folder} has {earlier[key]}, not {value}; leave it so, or choose another folder"
@@ -102,17 +114,9 @@ def claim_folder(folder: Path, settings: Settings, config: DictConfig, overrides
 def _recorded(file: Path) -> dict[str, Any]:
     """The settings of an earlier run, flat."""
     try:
-        return _flat(asdict(validate(cast(DictConfig, OmegaConf.load(file)))))
+        return flat(asdict(validate(cast(DictConfig, OmegaConf.load(file)))))
     except Exception as error:
         raise AudioidError(f"{file}: is damaged ({_first_line(error)}); choose another folder") from error
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"model": {"width": 32}}` as `{"model.width": 32}`."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def validate(config: DictConfig) -> Settings:
@@ -133,31 +137,18 @@ def validate(config: DictConfig) -> Settings:
         schema = OPTIONS.get(key, {}).get(str(group.get("name")), kind)
         groups[key] = _typed(schema, group, key)
     plain = {key: value for key, value in values.items() if key not in groups}
+    if isinstance(plain.get("logger"), str):
+        plain["logger"] = [plain["logger"]]
     settings = cast(Settings, _typed(Settings, plain, "", groups))
     _check_together(settings)
     return settings
 
 
-def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
-    """What tells this run from others in a list, such as `cwt width=32 seed=0`: its choices in few words."""
-    known = set(_known_keys())
-    words = [transform]
-    for text in overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        last = key.rpartition(".")[2]
-        if key in PATH_KEYS:
-            value = Path(value.strip("'\"")).name
-        if key in ("transform", "seed", "resume", "store.root") or (key == "data" and value in ("folder", "manifest")):
-            continue
-        is_clear = sum(name.rpartition(".")[2] == last for name in known) == 1
-        words.append(f"{last if is_clear or key in PATH_KEYS else key}={value}")
-    name = re.sub(r"[^\w .=+-]", "_", " ".join([*words, f"seed={seed}"]))
-    if len(name) > MAX_NAME:
-        name = f"{name[: MAX_NAME - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+def _name(transform: str, seed: int, overrides: Sequence[str], swept: Sequence[str] | None = None) -> str:
+    return run_name(transform, seed, overrides, swept, set(_known_keys()))
 
 
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("run_name", _name, replace=True)
 
 
 def _typed(schema: type, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:
@@ -194,6 +185,9 @@ def _checked(key: str, kind: Any, value: Any) -> Any:
 
 def _check_together(settings: Settings) -> None:
     """Rules that join several keys."""
+    _check_loggers(settings.logger)
+    if isinstance(share := settings.trainer.limit_train_batches, float) and share > 1:
+        raise AudioidError(f"trainer.limit_train_batches: {share:g} is no share; give 1.0 or less, or a whole number")
     image, nyquist = settings.image, settings.audio.sample_rate / 2
     if image.f_max > nyquist:
         raise AudioidError(
@@ -210,6 +204,17 @@ def _check_together(settings: Settings) -> None:
             raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
     if split.test_fraction + split.val_fraction >= 1:
         raise AudioidError("split.test_fraction: with split.val_fraction it leaves nothing to train on; lower one")
+
+
+def _check_loggers(names: Sequence[str]) -> None:
+    known = [*LOGGERS, *entry_points(group="audioid.loggers").names]
+    for name in names:
+        if name not in known:
+            raise AudioidError(f"logger: there is no {brief(name)}; choose {_listed(known)}, or several: [A,B]")
+        if name in ("mlflow", "wandb") and find_spec(name) is None:
+            raise AudioidError(f"logger: {name} is not installed; pip install 'audioid[{name}]'")
+    if len(set(names)) < max(1, len(names)):
+        raise AudioidError(f"logger: {brief(names)} does not name each once; choose of {_listed(known)}")
 
 
 def _parsed(texts: Sequence[str]) -> list[Override]:

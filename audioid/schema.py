@@ -184,6 +184,12 @@ class TrainerSettings:
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
     patience: Annotated[int | None, Range(low=1)]
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    gradient_clip_val: Annotated[float | None, Range(above=0)]
+    accumulate_grad_batches: Annotated[int, Range(low=1)]
+    limit_train_batches: Annotated[int | float | None, Range(above=0)]
+    fast_dev_run: bool
+    profiler: Literal["none", "simple", "advanced"]
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,7 @@ class Settings:
 
     seed: Annotated[int, Range(low=0, high=2**32 - 1)]
     resume: str | None
+    logger: list[str]
     audio: AudioSettings
     image: ImageSettings
     data: DataSettings
@@ -211,6 +218,8 @@ class Settings:
     trainer: TrainerSettings
     store: StoreSettings
 
+
+LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
 
 # The classes of the groups whose options differ: OPTIONS[group][name].
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,7 @@
 """Trains and judges a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import hydra
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 from audioid.commands.runner import run_command
 from audioid.config import CONF, check_command_line, claim_folder, validate
 from audioid.errors import AudioidError
+from audioid.naming import hyperparameters
 from audioid.schema import Settings
 
 
@@ -42,7 +44,7 @@ def run_in(folder: Path, settings: Settings, config: DictConfig, overrides: list
     claim_folder(folder, settings, config, overrides)
     from audioid.training.run import run  # heavy, so after the configuration is known to be right
 
-    run(settings, folder)
+    run(settings, folder, hyperparameters(asdict(settings), overrides))
 
 
 def main() -> int:

@@ -36,11 +36,14 @@ class Classifier(LightningModule):
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # Dropout and augmentation then depend on seed and step alone: a resumed run repeats them.
-        torch.manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
+        # Dropout and augmentation then depend on seed and batch alone: a resumed run repeats them.
+        torch.manual_seed(self.seed + 1_000_003 * (self.trainer.fit_loop.total_batch_idx + 1))
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return self._step("train", *self.prepare(*batch))
+        # Images need all digits, whatever precision the network trains in.
+        with torch.autocast(self.device.type, enabled=False):
+            images, targets = self.prepare(*batch)
+        return self._step("train", images, targets)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         self._step("val", *batch)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 from sklearn.metrics import confusion_matrix, f1_score
 from torch import nn
 from torch.utils.data import DataLoader
@@ -21,19 +24,23 @@ from torch.utils.data import DataLoader
 from audioid import model_folder, models, transforms
 from audioid.data.datamodule import AudioDataModule, Batch
 from audioid.errors import AudioidError
+from audioid.naming import Scalar
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.schema import Settings
 from audioid.training import record
 from audioid.training.augment import Augment
-from audioid.training.board import Board
 from audioid.training.callbacks import KeepLast, ProgressLines
+from audioid.training.loggers import opened
 from audioid.training.module import Classifier
+from audioid.training.reporter import Reporter, log_examples, log_scores
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
 
 
-def run(settings: Settings, folder: Path) -> None:
+def run(settings: Settings, folder: Path, chosen: Mapping[str, Scalar]) -> None:
     """Trains and judges one network and leaves its record in `folder`; goes on from a checkpoint found there.
+
+    `chosen` are the hyperparameters by which this run is told from others.
 
     Raises:
         AudioidError: the recordings or the settings do not allow it.
@@ -45,20 +52,21 @@ def run(settings: Settings, folder: Path) -> None:
     _quiet()
     print(folder.name, flush=True)
     watch = Stopwatch()
-    with watch("total"):
-        scores = _run(settings, folder, watch)
+    with opened(settings.logger, folder) as loggers, watch("total"):
+        scores = _run(settings, folder, watch, loggers, Reporter(asdict(settings), chosen))
     # The last file: a run without it is not done.
     if scores:
         record.write_json(folder / "metrics.json", scores | {"seconds": watch.seconds})
         print(f"  test accuracy {scores['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
 
 
-def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
+def _run(
+    settings: Settings, folder: Path, watch: Stopwatch, loggers: list[Logger], reporter: Reporter
+) -> dict[str, Any]:
     device = device_of(settings)
     material = prepare_data(settings, watch, device=device)
     index, parts = material.index, material.split
-    board = Board(folder)
-    trainer = _trainer(settings, folder, board, has_validation=len(parts.val) > 0)
+    trainer = _trainer(settings, folder, loggers, reporter, has_validation=len(parts.val) > 0)
     record.write_skipped(folder / "skipped.csv", index.skipped)
     print(f"  {_described(material)}", flush=True)
 
@@ -90,8 +98,6 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
     if settings.image.standardize != "none":
         normalize = cast(models.Normalize, network[0])
         normalize.fit((images for images, _ in data.eval_dataloader(parts.train)), over=settings.image.standardize)
-    if trainer.is_global_zero:
-        board.log_hyperparameters(asdict(settings))
     module = Classifier(
         cast(nn.Sequential, network.to(memory_format=torch.channels_last)),  # type: ignore[call-overload]
         augment,
@@ -99,6 +105,10 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         scheduler=asdict(settings.scheduler),
         seed=settings.seed,
     )
+    if settings.trainer.fast_dev_run:
+        trainer.fit(module, data)
+        print("  fast_dev_run: a batch of training and of validation went well; nothing was recorded", flush=True)
+        return {}
     with watch("fit"):
         epochs = _fit(module, data, trainer, folder, settings.trainer.max_epochs)
     if not trainer.is_global_zero:  # of several devices, the others have nothing more to do
@@ -150,11 +160,13 @@ def _run(settings: Settings, folder: Path, watch: Stopwatch) -> dict[str, Any]:
         model=asdict(settings.model),
     )
     counts = confusion_matrix(test_targets, predicted, labels=range(len(index.classes)))
-    board.log_test_results(counts, index.classes, [scores_of["test"][0], macro_f1, scores_of["test"][1]], epochs)
+    measures = {"test/macro_f1": macro_f1}
+    for part in ("test", "val") if len(parts.val) else ("test",):
+        measures |= {f"{part}/accuracy": scores_of[part][0], f"{part}/loss": scores_of[part][1]}
+    log_scores(loggers, measures, counts, index.classes, epochs)
     train = parts.train
     firsts = train[np.unique(index.targets[train], return_index=True)[1]]  # of each class, by path
-    board.examples(firsts, material, settings.audio.sample_rate, picture)
-    board.experiment.close()
+    log_examples(loggers, material, firsts, picture, settings.audio.sample_rate)
     return scores | {"peak_memory_mib": record.peak_memory_mib()}
 
 
@@ -205,16 +217,22 @@ def device_of(settings: Settings) -> str:
     if (wanted == "gpu" and not has_gpu) or (wanted == "mps" and not torch.backends.mps.is_available()):
         raise AudioidError(f"trainer.accelerator: there is no {wanted} that PyTorch can use; leave it at auto")
     device = "cuda" if has_gpu and wanted in ("auto", "gpu") else "mps" if wanted == "mps" else "cpu"
+    if settings.trainer.precision == "16-mixed" and device == "cpu":
+        raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
     there = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": os.cpu_count() or 1}[device]
     if devices > there:
         raise AudioidError(f"trainer.devices: {devices} are asked for, and {there} there; lower it")
     return device
 
 
-def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: bool) -> Trainer:
+def _trainer(
+    settings: Settings, folder: Path, loggers: list[Logger], reporter: Reporter, *, has_validation: bool
+) -> Trainer:
     chosen = settings.trainer
     checkpoints = folder / "checkpoints"
-    callbacks: list[Callback] = [KeepLast(checkpoints)]
+    callbacks: list[Callback] = [reporter]
+    if not chosen.fast_dev_run:
+        callbacks.append(KeepLast(checkpoints))
     if has_validation:
         monitor, mode = BEST_BY[chosen.best_by]
         callbacks.insert(
@@ -233,7 +251,13 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
         accelerator=chosen.accelerator,
         devices=chosen.devices,
         strategy=chosen.strategy,
-        logger=board,
+        logger=loggers,
+        precision=chosen.precision,
+        gradient_clip_val=chosen.gradient_clip_val,
+        accumulate_grad_batches=chosen.accumulate_grad_batches,
+        limit_train_batches=chosen.limit_train_batches,
+        fast_dev_run=chosen.fast_dev_run,
+        profiler=_profiler(chosen.profiler, folder),
         callbacks=callbacks,
         default_root_dir=folder,
         deterministic=True,
@@ -243,6 +267,11 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
         num_sanity_val_steps=0,
         limit_val_batches=None if has_validation else 0,
     )
+
+
+def _profiler(name: str, folder: Path) -> Profiler | None:
+    kinds = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
+    return kinds[name](dirpath=folder, filename="profile") if name in kinds else None
 
 
 @torch.inference_mode()
