@@ -76,7 +76,7 @@ class TensorBoard(TensorBoardLogger):
 
 
 def _csv(folder: Path) -> Logger:
-    return CSVLogger(folder, name="", version="")
+    return CSVLogger(folder, name="csv")  # a version for each time that the run is gone on with
 
 
 def _mlflow(folder: Path) -> Logger:
