@@ -28,28 +28,29 @@ def draw_image(axes: Axes, image: Values, times: Values, row_values: Values, row
     axes.set_ylabel(row_label)
 
 
-def round_ticks(values: Values) -> tuple[Values, list[str]]:
+def round_ticks(values: Values) -> tuple[list[float], list[str]]:
     """Places between the rows, or columns, of these rising `values` where a round value lies, and its text.
 
     Even steps where the values rise evenly; else 1, 2 and 5 times powers of ten, the rounder first, none within a
     fourteenth of the axis of another.
     """
+    first, last = values[0], values[-1]
+    even = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(first, last)
     if np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
-        step = values[1] - values[0]
-        ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(values[0], values[-1])
-        places = (ticks - values[0]) / step
-        is_drawn = (places > -0.501) & (places < len(values) - 0.499)  # half a row beyond the centres of the outer ones
-        ticks, places = ticks[is_drawn], places[is_drawn]
+        found = (even - first) / (values[1] - first)
+        is_drawn = (found > -0.501) & (found < len(values) - 0.499)  # to half a row beyond the outer centres
+        ticks, places = even[is_drawn].tolist(), found[is_drawn].tolist()
     else:
-        powers = 10.0 ** np.arange(np.floor(np.log10(max(values[0], 1e-3))), np.ceil(np.log10(values[-1])) + 1)
+        powers = 10.0 ** np.arange(np.floor(np.log10(max(first, 1e-3))), np.ceil(np.log10(last)) + 1)
         rounder_first = [factor * power for factor in (1, 5, 2) for power in powers]
-        candidates = np.array([value for value in rounder_first if values[0] <= value <= values[-1]])
-        found = np.interp(candidates, values, np.arange(len(values)))
-        apart: list[int] = []
-        for number, place in enumerate(found):
-            if all(abs(place - found[other]) >= len(values) / 14 for other in apart):
-                apart.append(number)
-        ticks, places = candidates[apart], found[apart]
+        slack = 1e-9 * last
+        inside = [value for value in rounder_first if first - slack <= value <= last + slack]
+        ticks, places = [], []
+        for value in inside if len(inside) > 2 else even[(even >= first) & (even <= last)]:
+            place = float(np.interp(value, values, np.arange(len(values))))
+            if all(abs(place - other) >= len(values) / 14 for other in places):
+                ticks.append(value)
+                places.append(place)
     return places, [f"{tick / 1000:g}k" if tick >= 1000 else f"{round(tick, 9):g}" for tick in ticks]
 
 

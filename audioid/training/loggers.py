@@ -169,7 +169,7 @@ def close(logger: Logger, status: str) -> None:
 
 @close.register
 def _(logger: TensorBoard, status: str) -> None:
-    super(TensorBoard, logger).finalize(status)
+    super(TensorBoard, logger).finalize("closed")  # where it is `success`, Lightning opens a file to save more
 
 
 @close.register
