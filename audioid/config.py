@@ -4,7 +4,6 @@
 Nothing heavy is imported.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -26,11 +25,13 @@ from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
-from audioid.overrides import FREE_KEY, PATH_KEYS, alternatives, check_names, parse, text_of
+from audioid.naming import run_name
+from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
 from audioid.schema import OPTIONS, Section, Settings, checked, checked_option
 
 CONF = Path(__file__).parent.parent / "conf"
-MAX_NAME = 120  # characters of a run's name, which is also its folder's
+# A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
+SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
 MOST_JOBS = 500  # jobs of a sweep that are all checked; of a larger one, each value on its own
 
 
@@ -77,7 +78,11 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
     _check_jobs(overrides, options, config_name, config_dir)
-    return [*flags, *command_line.keep_swept_options(overrides)]
+    arguments = [*flags, *command_line.keep_swept_options(overrides)]
+    swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
+    if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
+        return arguments
+    return [*arguments, SWEPT_NAME.format(",".join(swept))]
 
 
 def validate(config: DictConfig) -> Settings:
@@ -172,6 +177,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 def _settings(values: Mapping[str, Any]) -> Settings:
     """Settings of plain values, held to what each may be and to what they may be together."""
     parts = dict(values)
+    if isinstance(parts.get("logger"), str):
+        parts["logger"] = [parts["logger"]]
     for group in Settings.model_fields:
         if isinstance(parts.get(group), dict) or group in OPTIONS:
             parts[group] = checked_option(group, parts.get(group))
@@ -195,26 +202,11 @@ def _composed(texts: Sequence[str], config_name: str) -> DictConfig:
         raise AudioidError(f"{stranger[1]}: not a key of the chosen {group}; choose the {group} that has it") from error
 
 
-def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
-    """What tells this run from others in a list, such as `cwt width=32 seed=0`: its choices in few words."""
-    known = set(known_keys())
-    words = [transform]
-    for text in overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        last = key.rpartition(".")[2]
-        if key in PATH_KEYS:
-            value = Path(value.strip("'\"")).name
-        if key in ("transform", "seed", "resume", "store.root") or (key == "data" and value in ("folder", "manifest")):
-            continue
-        is_clear = sum(name.rpartition(".")[2] == last for name in known) == 1
-        words.append(f"{last if is_clear or key in PATH_KEYS else key}={value}")
-    name = re.sub(r"[^\w .=+-]", "_", " ".join([*words, f"seed={seed}"]))
-    if len(name) > MAX_NAME:
-        name = f"{name[: MAX_NAME - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+def _name(transform: str, seed: int, overrides: Sequence[str], swept: Sequence[str] | None = None) -> str:
+    return run_name(transform, seed, overrides, swept, set(known_keys()))
 
 
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("run_name", _name, replace=True)
 
 
 def _first_line(error: Exception) -> str:

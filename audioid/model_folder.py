@@ -1,30 +1,44 @@
 """The folder in which a trained network is kept: weights as safetensors, everything else as plain JSON.
 
-Loading needs neither the recordings nor the configuration, and nothing in the folder can run code.
+Loading needs neither the recordings nor the configuration, and nothing in the folder can run code. Where the network
+is code that does not come with audioid, the folder only names it, and whoever loads it must name it too.
 """
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_weights
 from safetensors.torch import save as weights_as_bytes
-from torch import nn
+from torch import Tensor
 
-from audioid import models, transforms
+from audioid import registry
+from audioid.classifier import AudioClassifier, build_classifier
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import checked_option
+from audioid.models import from_format_1
+from audioid.schema import RENAMED, Section, checked, checked_option
 
-FORMAT = 1
+FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
+
+
+class Description(Section):
+    """What `model.json` holds."""
+
+    format: int
+    labels: list[str]
+    audio: dict[str, Any]
+    image: dict[str, Any]
+    transform: dict[str, Any]
+    model: dict[str, Any]
+    weights_sha256: str
 
 
 @dataclass(frozen=True)
@@ -33,19 +47,12 @@ class TrainedModel:
 
     labels: list[str]
     audio: dict[str, Any]  # the keyword arguments of `audioid.data.audio.load`
-    transform: nn.Module  # waveforms (batch, time) to images (batch, 1, size, size)
-    network: nn.Module  # images to logits (batch, len(labels)), in evaluation mode
-
-
-def build_network(model: Mapping[str, Any], *, n_classes: int, image_size: int) -> nn.Sequential:
-    """Images to logits: `normalize`, which holds the statistics of the training images, then `network`."""
-    network = models.build(model, in_channels=1, n_classes=n_classes, image_size=image_size)
-    return nn.Sequential(OrderedDict(normalize=models.Normalize(1, image_size), network=network))
+    classifier: AudioClassifier  # in evaluation mode
 
 
 def save(
     folder: Path,
-    network: nn.Module,
+    classifier: AudioClassifier,
     *,
     labels: Sequence[str],
     audio: Mapping[str, Any],
@@ -59,110 +66,120 @@ def save(
         AudioidError: the folder cannot be written.
     """
     weights = weights_as_bytes(
-        {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
+        {name: values.detach().cpu().contiguous() for name, values in classifier.state_dict().items()}
     )
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(weights)
-    description = {
-        "format": FORMAT,
-        "labels": list(labels),
-        "audio": dict(audio),
-        "image": dict(image),
-        "transform": dict(transform),
-        "model": dict(model),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-    }
+    groups = {"audio": dict(audio), "image": dict(image), "transform": dict(transform), "model": dict(model)}
+    description = {"format": FORMAT, "labels": list(labels), **groups}
+    description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(folder: Path, trust: Collection[str] = ()) -> TrainedModel:
+def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
     """The model that `save` left in `folder`, on the CPU.
 
-    A network of somebody's own (`model=custom`) is code: its `target` must be among `trust`.
+    Args:
+        trust: dotted names of networks, and names of options of other packages, that may be imported and run.
 
     Raises:
-        AudioidError: a file is missing or damaged, of another format, the two do not belong together, or the target
-            is not trusted.
+        AudioidError: a file is missing or damaged, of another format, or the two do not belong together; the network
+            is code that is not trusted.
     """
     file = folder / DESCRIPTION
-    description = _read_description(file)
-    labels, audio, image = description["labels"], description["audio"], description["image"]
-    model = {key: value for key, value in description["model"].items() if key != "pretrained"}  # weights are here
-    if model["name"] == "custom" and model["target"] not in trust:
-        raise AudioidError(f"{file}: runs the code of {model['target']}; if you trust it, --trust {model['target']}")
-    # Of our own networks shapes alone, until the weights are known to fit; others hold more than their weights.
-    device = "meta" if model["name"] in ("cnn", "original") else "cpu"
+    description = _read_description(file, trust)
+    # Weights that a network would begin with are replaced by those of the folder.
+    model = {**description.model, **({"pretrained": "none"} if "pretrained" in description.model else {})}
     try:
-        transform = transforms.build(
-            description["transform"],
-            image,
-            sample_rate=audio["sample_rate"],
-            n_samples=round(audio["sample_rate"] * audio["seconds"]),
-        )
-        with torch.device(device), torch.random.fork_rng(devices=[]):
-            network = build_network(model, n_classes=len(labels), image_size=image["size"])
+        with torch.random.fork_rng(devices=[]):
+            classifier = build_classifier(
+                audio=description.audio,
+                image=description.image,
+                transform=description.transform,
+                model=model,
+                n_classes=len(description.labels),
+                # Shapes alone, until the weights are known to fit; other networks hold more than their weights.
+                device="meta" if model["name"] in ("cnn", "original") else "cpu",
+            )
     except (AudioidError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AudioidError(
             f"{file}: holds settings that cannot be used ({reason}); copy the model folder again"
         ) from error
-    network.load_state_dict(_read_weights(folder / WEIGHTS, network, description["weights_sha256"]), assign=True)
-    return TrainedModel(labels, audio, transform.eval(), network.eval().requires_grad_(False))
+    weights = _read_weights(folder / WEIGHTS, description, classifier.state_dict())
+    classifier.load_state_dict(weights, assign=True)
+    return TrainedModel(description.labels, description.audio, classifier.eval().requires_grad_(False))
 
 
-def _read_description(file: Path) -> dict[str, Any]:
+def _read_description(file: Path, trust: Collection[str]) -> Description:
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; name the model folder of a finished run, RUN/model") from error
     except (ValueError, RecursionError) as error:
         raise AudioidError(f"{file}: is no JSON ({error}); copy the model folder again") from error
-    found = description.get("format") if isinstance(description, dict) else None
-    if isinstance(found, int) and found != FORMAT:
-        raise AudioidError(f"{file}: is of format {found}, and this program reads {FORMAT}; use the one that wrote it")
-    problem = "format: is not a whole number" if type(found) is not int else _problem(description)
-    if problem:
-        raise AudioidError(f"{file}: {problem}; copy the model folder again")
-    return cast(dict[str, Any], description)
-
-
-def _problem(description: dict[str, Any]) -> str | None:
-    """What is wrong with the description, if anything."""
-    labels = description.get("labels")
-    if not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-        return "labels: is no list of names"
-    if len(set(labels)) < len(labels):
-        return "labels: holds a name twice"
-    if any(label != label.encode(errors="ignore").decode() for label in labels):
-        return "labels: holds a name that is no Unicode text"
-    if not isinstance(description.get("weights_sha256"), str):
-        return "weights_sha256: is no text"
+    number = found.get("format") if isinstance(found, dict) else None
+    if type(number) is int and not 1 <= number <= FORMAT:
+        raise AudioidError(
+            f"{file}: is of format {number}, and this program reads 1 to {FORMAT}; use the one that wrote it"
+        )
     try:
+        description = checked(Description, found if number != 1 else _of_today(found), "")
+        _refuse_labels(description.labels)
+        named = [(group, getattr(description, group).get("name")) for group in ("transform", "model")]
+        for group, name in named:
+            if isinstance(name, str) and name in registry.others(group):
+                registry.refuse_untrusted(group, name, trust)
+                registry.import_option(group, name)
         for section in SECTIONS:
-            checked_option(section, description.get(section))
+            checked_option(section, getattr(description, section))
     except AudioidError as error:
-        return str(error).removesuffix("; correct it")
-    return None
+        text = str(error).removesuffix("; correct it")
+        remedy = "" if "--trust" in text else "; copy the model folder again"
+        raise AudioidError(f"{file}: {text}{remedy}") from error
+    if (target := description.model.get("target")) is not None and target not in trust:
+        raise AudioidError(f"{file}: runs the code of {target}; if you trust it, --trust {target}")
+    return description
 
 
-def _read_weights(file: Path, network: nn.Module, sha256: str) -> dict[str, torch.Tensor]:
-    """The weights, which have this checksum and fit `network` in names, shapes and types."""
+def _of_today(found: dict[str, Any]) -> dict[str, Any]:
+    """A description of format 1 with today's keys."""
+
+    def renamed(section: str, values: Any) -> Any:
+        if section not in SECTIONS or not isinstance(values, dict):
+            return values
+        names = {key: RENAMED.get(f"{section}.{key}", f".{key}").partition(".")[2] for key in values}
+        return {names[key]: value for key, value in values.items()}
+
+    return {key: renamed(key, value) for key, value in found.items()}
+
+
+def _refuse_labels(labels: list[str]) -> None:
+    if not labels:
+        raise AudioidError("labels: there are none")
+    if len(set(labels)) < len(labels):
+        raise AudioidError("labels: holds a name twice")
+    if any(label != label.encode(errors="ignore").decode() for label in labels):
+        raise AudioidError("labels: holds a name that is no Unicode text")
+
+
+def _read_weights(file: Path, description: Description, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, which have the description's checksum and the names, shapes and types of `wanted`."""
     try:
         content = file.read_bytes()
-        if hashlib.sha256(content).hexdigest() != sha256:
+        if hashlib.sha256(content).hexdigest() != description.weights_sha256:
             raise AudioidError(
                 f"{file}: is damaged, or of another model than {DESCRIPTION} beside it (its checksum is not the one "
                 "given there); copy the model folder again"
             )
-        weights: dict[str, torch.Tensor] = read_weights(content)
-        if "0.mean" in weights:
-            weights = models.from_format_1(weights)
+        weights: dict[str, Tensor] = read_weights(content)
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
     except SafetensorError as error:
         raise AudioidError(f"{file}: is damaged ({error}); copy the model folder again") from error
-    wanted = network.state_dict()
+    if description.format == 1 and all(name.partition(".")[0].isdecimal() for name in weights):
+        weights = from_format_1(weights)
     for name in sorted(wanted.keys() | weights.keys()):
         found, meant = (
             f"{part[name].dtype} {tuple(part[name].shape)}" if name in part else "absent" for part in (weights, wanted)

@@ -12,12 +12,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, ValueType
 from hydra.errors import HydraException
 
+from audioid import naming
 from audioid.errors import AudioidError, did_you_mean
 from audioid.files import read_yaml
-from audioid.schema import RENAMED
+from audioid.schema import LOGGERS, RENAMED
 
-PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
-LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
+PATH_KEYS = (*naming.PATHS, "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+LITERAL_KEYS = (*PATH_KEYS, *naming.LITERALS)
 FREE_KEY = "model.arguments"  # may hold any key
 
 Options = Mapping[str, Collection[str]]  # of each group of the configuration
@@ -72,6 +73,11 @@ def alternatives(override: Override, options: Options) -> list[str]:
         chosen = [name for name in names if any(fnmatch(name, each) for each in value.include)]
         return [f"{key}={name}" for name in chosen if not any(fnmatch(name, each) for each in value.exclude)]
     return [text_of(override)]
+
+
+def is_single(override: Override) -> bool:
+    """Whether a sweep's override has one value alone, as `choice(...)` may."""
+    return alternatives(override, {}) not in ([], [text_of(override)]) and len(alternatives(override, {})) == 1
 
 
 def check_names(overrides: Sequence[Override], keys: Collection[str], options: Options) -> None:
@@ -164,6 +170,8 @@ def _runs_code(override: Override, options: Options) -> str | None:
         return "changes Hydra itself"
     if "_target_" in text_of(override) or key == "model.target":
         return "names code to be run"
+    if key == "logger" and set(text_of(override).partition("=")[2].strip("[]").split(",")) - set(LOGGERS):
+        return "chooses a logger that does not come with audioid"
     if key in options:
         names = [text.partition("=")[2] for text in alternatives(override, options)]
         strange = [name for name in names if name != "null" and name not in options[key]]

@@ -21,7 +21,11 @@ from audioid.schema import OPTIONS, Section
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 # Where this package keeps the options of a group.
-_MODULES = {"model": "audioid.models.{}", "transform": "audioid.transforms.{}", "augment": "audioid.training.augment"}
+_MODULES = {
+    "model": "audioid.models.{}",
+    "transform": "audioid.transforms.images.{}",
+    "augment": "audioid.training.augment",
+}
 _makers: dict[tuple[str, str], Callable[..., Any]] = {}
 BUILT_IN = {group: frozenset(OPTIONS[group]) for group in _MODULES}
 

@@ -1,11 +1,13 @@
 """What settings may be together, as far as it can be judged without data and without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from audioid.data.split import split_problem
 from audioid.errors import AudioidError
-from audioid.schema import AugmentSettings, Settings
+from audioid.schema import LOGGERS, AugmentSettings, Settings
 from audioid.training.augment_rules import check_augment
 from audioid.transforms.rules import check_transform
 
@@ -27,3 +29,15 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
         for key in (key for key, is_needy in needy.items() if is_needy):
             raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
+    _check_loggers(settings.logger)
+
+
+def _check_loggers(names: Sequence[str]) -> None:
+    known = [*LOGGERS, *entry_points(group="audioid.loggers").names]
+    for name in names:
+        if name not in known:
+            raise AudioidError(f"logger: there is no '{name}'; choose of {', '.join(known)}, or several: [A,B]")
+        if name in ("mlflow", "wandb") and find_spec(name) is None:
+            raise AudioidError(f"logger: {name} is not installed; pip install 'audioid[{name}]'")
+    if len(set(names)) < max(1, len(names)):
+        raise AudioidError(f"logger: {names} does not name each once; choose of {', '.join(known)}")

@@ -186,6 +186,12 @@ class TrainerSettings(Section):
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
     patience: Annotated[int, Field(ge=1)] | None
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    accumulate_grad_batches: Annotated[int, Field(ge=1)]
+    limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None
+    fast_dev_run: bool
+    profiler: Literal["none", "simple", "advanced"]
 
 
 class StoreSettings(Section):
@@ -199,6 +205,7 @@ class Settings(Section):
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     resume: str | None
+    logger: list[str]
     audio: AudioSettings
     image: ImageSettings
     data: SerializeAsAny[DataSettings]
@@ -212,6 +219,7 @@ class Settings(Section):
     store: StoreSettings
 
 
+LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
 OPTIONS: dict[str, dict[str, type[Section]]] = {
     "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},

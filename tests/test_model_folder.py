@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from audioid import model_folder, transforms
+from audioid import model_folder
+from audioid.classifier import AudioClassifier, build_classifier
 from audioid.errors import AudioidError
 
 AUDIO = {
@@ -33,9 +34,13 @@ LABELS = ["große Trommel", "kick"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    network = model_folder.build_network(CNN, n_classes=2, image_size=32)
+    network = built(CNN)
     model_folder.save(tmp_path / "model", network, labels=LABELS, model=CNN, **SETTINGS)
     return tmp_path / "model"
+
+
+def built(model: dict[str, Any]) -> AudioClassifier:
+    return build_classifier(**SETTINGS, model=model, n_classes=2)  # type: ignore[arg-type]
 
 
 def change(folder: Path, **values: Any) -> None:
@@ -45,27 +50,28 @@ def change(folder: Path, **values: Any) -> None:
 
 @pytest.mark.parametrize("model", [CNN, {"name": "original", "width": 7}])
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, model: dict[str, Any]) -> None:
-    network = model_folder.build_network(model, n_classes=2, image_size=32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = built(model)
+    classifier.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.rand(8, 1, 32, 32)
-    network.normalize.fit([images], over="pixel")
-    network.train()(images)  # moves the running statistics of batch normalisation
-    model_folder.save(tmp_path, network, labels=LABELS, model=model, **SETTINGS)
+    classifier.normalize.fit([images], over="pixel")
+    classifier.train().classify(images)  # moves the running statistics of batch normalisation
+    model_folder.save(tmp_path, classifier, labels=LABELS, model=model, **SETTINGS)
 
     state = torch.random.get_rng_state()
     loaded = model_folder.load(tmp_path)
     assert torch.equal(state, torch.random.get_rng_state())
     assert (loaded.labels, loaded.audio) == (LABELS, AUDIO)
-    assert not loaded.network.training
-    network.eval()
-    torch.testing.assert_close(loaded.network(images), network(images))
+    assert not loaded.classifier.training
     waveforms = torch.randn(2, 2000)
-    transform = transforms.build(TRANSFORM, IMAGE, sample_rate=8000, n_samples=2000)
-    torch.testing.assert_close(loaded.transform(waveforms), transform(waveforms))
+    for method in ("classify", "forward", "features"):
+        given = images if method == "classify" else waveforms
+        found, expected = (getattr(each, method)(given) for each in (loaded.classifier, classifier.eval()))
+        torch.testing.assert_close(found, expected)
 
 
 def test_the_same_model_is_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    network = model_folder.load(folder).network
-    model_folder.save(tmp_path / "again", network, labels=LABELS, model=CNN, **SETTINGS)
+    classifier = model_folder.load(folder).classifier
+    model_folder.save(tmp_path / "again", classifier, labels=LABELS, model=CNN, **SETTINGS)
     for name in ("weights.safetensors", "model.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert len(list((tmp_path / "again").iterdir())) == 2
@@ -82,14 +88,14 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 2}, "is of format 2, and this program reads 1; use the one that wrote it"),
-        ({"format": "1"}, "format: is not a whole number"),
-        ({"format": True}, "format: is not a whole number"),
-        ({"labels": "kick"}, "labels: is no list of names"),
-        ({"labels": []}, "labels: is no list of names"),
+        ({"format": 3}, "is of format 3, and this program reads 1 to 2; use the one that wrote it"),
+        ({"format": "1"}, "format: '1' is not a valid integer"),
+        ({"format": True}, "format: True is not a valid integer"),
+        ({"labels": "kick"}, "labels: 'kick' is not a valid list"),
+        ({"labels": []}, "labels: there are none"),
         ({"labels": ["kick", "kick"]}, "labels: holds a name twice"),
         ({"labels": ["kick", "\ud800"]}, "labels: holds a name that is no Unicode text"),
-        ({"audio": None}, "audio: None is no table"),
+        ({"audio": None}, "audio: None is not a valid dictionary"),
         ({"audio": {**AUDIO, "speed": 2}}, "audio.speed: no such key"),
         ({"audio": {**AUDIO, "seconds": "long"}}, "audio.seconds: 'long' is not a valid number"),
         ({"audio": {**AUDIO, "seconds": float("nan")}}, "audio.seconds: nan is not finite"),
@@ -107,7 +113,7 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
         ({"model": {"name": "cnn"}}, "model.width: is missing"),
         ({"model": {"name": {}}}, "model.name: there is no {}"),
         ({"model": {**CNN, "width": 0}}, "model.width: 0 is out of range"),
-        ({"weights_sha256": None}, "weights_sha256: is no text"),
+        ({"weights_sha256": None}, "weights_sha256: None is not a valid string"),
         (
             {"labels": ["a", "b", "c"]},
             r"weights\.safetensors: does not belong to model\.json beside it \(network\.head\.bias",
@@ -164,7 +170,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AudioidError, match="choose a folder that can be written"):
         model_folder.save(
             tmp_path / "file" / "model",
-            model_folder.build_network(CNN, n_classes=2, image_size=32),
+            built(CNN),
             labels=LABELS,
             model=CNN,
             **SETTINGS,
@@ -172,7 +178,7 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_format_1_loads_as_before(folder: Path) -> None:
-    images, network = torch.rand(3, 1, 32, 32), model_folder.load(folder).network
+    waveforms, classifier = torch.randn(3, 2000), model_folder.load(folder).classifier
     file = folder / "weights.safetensors"
     old = {}  # then a network was one row: normalisation, two blocks, mean over time, dropout, linear
     for name, values in load_file(file).items():
@@ -182,8 +188,12 @@ def test_a_folder_of_format_1_loads_as_before(folder: Path) -> None:
     assert "0.mean" in old
     assert "9.bias" in old
     save_file(old, file)
-    change(folder, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    assert torch.equal(model_folder.load(folder).network(images), network(images))
+    image = {{"frequency_scale": "spacing", "amplitude_scale": "scale"}.get(key, key): IMAGE[key] for key in IMAGE}
+    change(folder, format=1, image=image, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    assert torch.equal(model_folder.load(folder).classifier(waveforms), classifier(waveforms))
+    change(folder, format=2)
+    with pytest.raises(AudioidError, match=r"image\.\w+: "):
+        model_folder.load(folder)
 
 
 NET = """
@@ -207,7 +217,7 @@ def test_a_network_of_somebodys_own_loads_only_if_trusted(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     model = {"name": "custom", "target": "their_nets.Scaled", "arguments": {}}
-    network = model_folder.build_network(model, n_classes=2, image_size=32).eval()
+    network = built(model).eval()
     model_folder.save(tmp_path / "model", network, labels=LABELS, model=model, **SETTINGS)
     del sys.modules["their_nets"]
     (tmp_path / "ran").unlink()
@@ -223,14 +233,14 @@ def test_a_network_of_somebodys_own_loads_only_if_trusted(tmp_path: Path, monkey
     loaded = model_folder.load(tmp_path / "model", trust=["their_nets.Scaled"])
     assert torch.equal(state, torch.get_rng_state())
     images = torch.rand(3, 1, 32, 32)
-    torch.testing.assert_close(loaded.network(images), network(images))
+    torch.testing.assert_close(loaded.classifier.classify(images), network.classify(images))
     del sys.modules["their_nets"]
 
 
 def test_a_pretrained_network_loads_without_the_weights_it_began_with(tmp_path: Path) -> None:
     pytest.importorskip("timm")
     model = {"name": "timm", "architecture": "test_resnet", "pretrained": "none"}
-    network = model_folder.build_network(model, n_classes=2, image_size=32).eval()
+    network = built(model).eval()
     model_folder.save(tmp_path, network, labels=LABELS, model=model | {"pretrained": "imagenet"}, **SETTINGS)
     images = torch.rand(3, 1, 32, 32)
-    torch.testing.assert_close(model_folder.load(tmp_path).network(images), network(images))
+    torch.testing.assert_close(model_folder.load(tmp_path).classifier.classify(images), network.classify(images))

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import RATE, Command, write_tones
 
@@ -73,12 +74,38 @@ def test_tensorboard_has_curves_pictures_sounds_and_choices(tones: Path, command
     events = EventAccumulator("run", size_guidance={"images": 0, "audio": 0}).Reload()
     tags = events.Tags()
     for tag in ("loss/train", "loss/val", "accuracy/train", "accuracy/val"):
-        assert [event.step for event in events.Scalars(tag)] == [1, 2, 3]
-    assert events.Scalars("test/accuracy")[0].value == pytest.approx(metrics(Path("run"))["test_accuracy"])
+        assert [event.step for event in events.Scalars(f"training/{tag}")] == [1, 2, 3]
+    found = metrics(Path("run"))
+    for part, name in (("test", "accuracy"), ("test", "macro_f1"), ("test", "loss"), ("val", "accuracy")):
+        (score,) = events.Scalars(f"{part}/{name}")
+        assert (score.step, score.value) == (3, pytest.approx(found[f"{part}_{name}"]))
     assert set(tags["images"]) == {"examples", "test/confusion", "test/accuracy per class"}
     assert set(tags["audio"]) == {"examples/high", "examples/low"}
-    assert "_hparams_/session_start_info" in events.summary_metadata
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    chosen = set(HParamsPluginData.FromString(content).session_start_info.hparams)
+    assert chosen == {"transform", "seed", "data", "data.root"} | {text.partition("=")[0] for text in QUICK}
     assert "hp_metric" not in tags["scalars"]
+
+
+def test_a_first_look_trains_a_batch_and_records_nothing(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "trainer.fast_dev_run=true", "hydra.run.dir=run")) == 0
+    assert "nothing was recorded" in capsys.readouterr().out
+    assert {path.name for path in Path("run").iterdir()} == {".hydra", "skipped.csv"}
+
+
+def test_lightning_s_switches_do_what_they_say(tones: Path, command: Command) -> None:
+    switches = ["precision=bf16-mixed", "gradient_clip_val=1", "limit_train_batches=1", "profiler=simple"]
+    chosen = [f"trainer.{switch}" for switch in (*switches, "max_epochs=2", "best_by=val_accuracy")]
+    assert command(*on(tones, *chosen, "logger=[tensorboard,csv]", "hydra.run.dir=run")) == 0
+    assert "run_training_epoch" in Path("run/fit-profile.txt").read_text()
+    checkpoint = torch.load("run/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2
+    assert torch.bfloat16 not in {weights.dtype for weights in checkpoint["state_dict"].values()}
+    table = pd.read_csv("run/csv/version_0/metrics.csv")
+    assert table["test/accuracy"].dropna().tolist() == [pytest.approx(metrics(Path("run"))["test_accuracy"])]
+    assert len(table["loss/train"].dropna()) == 2
 
 
 def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> None:
@@ -180,6 +207,7 @@ def test_a_signed_picture_of_the_default_wavelet_trains(tones: Path, command: Co
     [
         ("trainer.accelerator=gpu", "trainer.accelerator"),
         ("trainer.devices=4096", "trainer.devices"),
+        ("trainer.precision=16-mixed", "trainer.precision"),
         ("transform.wavelet=mexh", "transform.wavelet"),
     ],
 )
@@ -212,7 +240,7 @@ def test_a_sweep_ends_in_a_comparison(tones: Path, command: Command, capsys: pyt
     assert command("-m", *on(tones, "transform=fft,cwt", "seed=0,1", "hydra.sweep.dir=sweep")) == 0
     told = capsys.readouterr().out
     runs = sorted(path.name for path in Path("sweep").iterdir() if path.is_dir())
-    assert [name.split()[0] for name in runs] == ["cwt", "cwt", "fft", "fft"]
+    assert runs == [f"{transform} seed={seed}" for transform in ("cwt", "fft") for seed in (0, 1)]
     assert len({str(metrics(Path("sweep") / name)["index_digest"]) for name in runs}) == 1
     assert "fft" in told
     assert "cwt" in told

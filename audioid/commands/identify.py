@@ -95,6 +95,9 @@ def main() -> int:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
     parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
+    )
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
@@ -105,7 +108,7 @@ def main() -> int:
         from audioid import model_folder
         from audioid.identification.identify import find_recordings, identify
 
-        model = model_folder.load(arguments.model)
+        model = model_folder.load(arguments.model, trust=arguments.trust)
         top = min(arguments.top, len(model.labels))
         passed_over: list[Skipped] = []
         answers = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))

@@ -30,8 +30,8 @@ def prepare(config: DictConfig) -> None:
         raise AudioidError(f"shard: {shard} is none of 0 to {shards - 1}; change it or store.shards")
 
     # Heavy, so after the configuration is known to be right.
+    from audioid.pipeline.device import device_of
     from audioid.pipeline.recordings import Stopwatch, compute_images, load_waveforms
-    from audioid.training.run import device_of
 
     watch = Stopwatch()
     with watch("total"):

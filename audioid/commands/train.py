@@ -13,6 +13,7 @@ from audioid.commands.runner import error_line, run_command
 from audioid.config import CONF, check_command_line, validate
 from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.naming import hyperparameters
 from audioid.schema import Settings
 
 
@@ -50,7 +51,7 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
     run_folder.claim(folder, settings, overrides)
     from audioid.training.run import run  # heavy, so after the configuration is known to be right
 
-    run(settings, folder)
+    run(settings, folder, hyperparameters(settings.model_dump(), overrides))
 
 
 def main() -> int:

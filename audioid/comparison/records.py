@@ -14,7 +14,18 @@ from audioid.schema import Section, checked, flat
 
 # What may differ between paired runs, or says where files lie rather than what was done with them.
 # The recordings themselves are known by `index_digest`.
-NOT_SETTINGS = ("seed", "split.seed", "split.fold", "resume", "store.", "data.root", "data.file", "hydra.")
+NOT_SETTINGS = (
+    "seed",
+    "split.seed",
+    "split.fold",
+    "resume",
+    "store.",
+    "data.root",
+    "data.file",
+    "logger",
+    "trainer.profiler",
+    "hydra.",
+)
 
 
 class Metrics(Section):

@@ -96,20 +96,22 @@ class AudioDataModule(LightningDataModule):
         part = RowDataset(self.training_rows, self.targets, self.split.train)
         # Batch normalisation cannot learn from a last batch of one.
         alone = len(part) % self.batch_size == 1 and len(part) > 1
-        return self._loader(part, sampler=EpochSampler(len(part), self.seed), drop_last=alone)
+        return _loader(part, self.batch_size, EpochSampler(len(part), self.seed), drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self.eval_dataloader(self.split.val)
+        return eval_dataloader(self.rows, self.targets, self.split.val, batch_size=self.batch_size)
 
-    def eval_dataloader(self, numbers: Numbers) -> DataLoader[Batch]:
-        """The rows `numbers` as images, one after the other, for evaluation."""
-        return self._loader(RowDataset(self.rows, self.targets, numbers))
 
-    def _loader(
-        self, part: RowDataset, sampler: Sampler[int] | None = None, drop_last: bool = False
-    ) -> DataLoader[Batch]:
-        # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
-        return DataLoader(part, self.batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
+def eval_dataloader(rows: RowSource, targets: Numbers, numbers: Numbers, *, batch_size: int) -> DataLoader[Batch]:
+    """The rows `numbers` and their targets, one after the other, for evaluation."""
+    return _loader(RowDataset(rows, targets, numbers), batch_size)
+
+
+def _loader(
+    part: RowDataset, batch_size: int, sampler: Sampler[int] | None = None, drop_last: bool = False
+) -> DataLoader[Batch]:
+    # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
+    return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -68,7 +68,7 @@ def identify(model: TrainedModel, paths: Iterable[Path], *, top: int) -> Iterato
 def _ranked(model: TrainedModel, waveforms: list[np.ndarray], top: int) -> list[list[tuple[str, float]]]:
     if not waveforms:
         return []
-    logits = model.network(model.transform(torch.from_numpy(np.stack(waveforms))))
+    logits = model.classifier(torch.from_numpy(np.stack(waveforms)))
     best = logits.double().softmax(1).topk(min(top, len(model.labels)))
     return [
         [(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)]

@@ -1,22 +1,17 @@
 """Networks: image to features to logits. Nothing here knows of audio."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from audioid.errors import AudioidError
-from audioid.models.cnn import cnn
 from audioid.models.cost import multiply_adds
-from audioid.models.custom import custom, load_target
+from audioid.models.custom import load_target
 from audioid.models.format_1 import from_format_1
 from audioid.models.network import Network, as_network
 from audioid.models.normalize import Normalize
-from audioid.models.original import original
-from audioid.models.timm import from_timm
+from audioid.registry import maker_of
 
-__all__ = ["Network", "Normalize", "build", "from_format_1", "load_target", "multiply_adds"]
-
-# Each takes `in_channels`, `n_classes`, `image_size` and its own options, and gives a Network or any nn.Module.
-MODELS: dict[str, Callable[..., object]] = {"cnn": cnn, "original": original, "timm": from_timm, "custom": custom}
+__all__ = ["AudioidError", "Network", "Normalize", "build", "from_format_1", "load_target", "multiply_adds"]
 
 
 def build(model: Mapping[str, Any], *, in_channels: int, n_classes: int, image_size: int) -> Network:
@@ -26,10 +21,8 @@ def build(model: Mapping[str, Any], *, in_channels: int, n_classes: int, image_s
         AudioidError: there is no such network, it cannot be built, or it does not turn such images into logits.
     """
     name, options = model["name"], {key: value for key, value in model.items() if key != "name"}
-    if name not in MODELS:
-        raise AudioidError(f"model: there is no '{name}'; choose one of {', '.join(MODELS)}")
     shape = {"in_channels": in_channels, "n_classes": n_classes, "image_size": image_size}
-    made = MODELS[name](**options, **shape)
+    made = maker_of("model", name)(**options, **shape)
     if isinstance(made, Network):
         return made
     origins = (f"model.{key}={model[key]}" for key in ("target", "architecture") if key in model)

@@ -5,6 +5,8 @@ import math
 from torch import Tensor, nn
 
 from audioid.models.network import Network
+from audioid.registry import register
+from audioid.schema import CnnSettings
 
 
 class MeanOverTime(nn.Module):
@@ -14,6 +16,7 @@ class MeanOverTime(nn.Module):
         return features.mean(dim=-1).flatten(1)
 
 
+@register("model", "cnn", CnnSettings)
 def cnn(*, width: int, depth: int, dropout: float, in_channels: int, n_classes: int, image_size: int) -> Network:
     """`depth` strided convolutions that halve the image, from `width` channels to four times as many; a linear head."""
     layers: list[nn.Module] = []

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from audioid.errors import AudioidError, one_line
+from audioid.registry import register
+from audioid.schema import CustomSettings
 
 
+@register("model", "custom", CustomSettings)
 def custom(*, target: str, arguments: Mapping[str, Any], in_channels: int, n_classes: int, image_size: int) -> object:
     """What `target` makes of these keyword arguments and `arguments`; runs the code of the module that it names.
 

@@ -4,8 +4,11 @@ from torch import nn
 
 from audioid.errors import AudioidError
 from audioid.models.network import Network
+from audioid.registry import register
+from audioid.schema import OriginalSettings
 
 
+@register("model", "original", OriginalSettings)
 def original(*, width: int, in_channels: int, n_classes: int, image_size: int) -> Network:
     """Two 5x5 convolutions with ReLU and 2x2 max-pooling, then two linear layers with no activation between.
 

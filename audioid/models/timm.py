@@ -7,8 +7,11 @@ from typing import Literal
 from torch import nn
 
 from audioid.errors import AudioidError, one_line
+from audioid.registry import register
+from audioid.schema import TimmSettings
 
 
+@register("model", "timm", TimmSettings)
 def from_timm(
     *,
     architecture: str,

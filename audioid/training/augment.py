@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from audioid.registry import register
+from audioid.schema import AugmentSettings
 from audioid.training.image_augmentation import Gain, Mask, Mixup, TimeShift
 from audioid.training.waveform_augmentation import AddNoise, Equalizer, PitchAndSpeed, Reverb
 
 
+@register("augment", "none", AugmentSettings)
+@register("augment", "specaugment", AugmentSettings)
+@register("augment", "sound", AugmentSettings)
+@register("augment", "full", AugmentSettings)
 class Augment(nn.Module):
     """A training batch `(rows, targets)` to images `(batch, channels, size, size)` and targets.
 

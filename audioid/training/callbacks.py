@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
@@ -27,6 +27,29 @@ class ProgressLines(Checkpoint):
             curves = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
             values = "  ".join(f"{name} {value:.3f}" for name, value in curves.items())
             print(f"  epoch {epoch:>3}/{epochs}  {values}", flush=True)
+
+
+class Budgets(Callback):
+    """Remembers, in the checkpoint, which `max_epochs` a run had before it went on with another one: `earlier`."""
+
+    def __init__(self) -> None:
+        self.known: list[int] = []
+
+    @property
+    def earlier(self) -> list[int]:
+        """Those before the last one, the first first."""
+        return self.known[:-1]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epochs = trainer.max_epochs or 0
+        if self.known[-1:] != [epochs]:
+            self.known.append(epochs)
+
+    def state_dict(self) -> dict[str, list[int]]:
+        return {"known": self.known}
+
+    def load_state_dict(self, state_dict: dict[str, list[int]]) -> None:
+        self.known = list(state_dict["known"])
 
 
 class KeepBest(Checkpoint):

@@ -1,40 +1,77 @@
 """What TensorBoard shows of a run beside its curves."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 mpl.use("Agg")
 
-Image = NDArray[np.float32]
+Values = NDArray[np.floating]
 
 
-def draw_image(axes: Axes, image: Image, times: NDArray[np.float64], frequencies: NDArray[np.float64]) -> None:
-    """An image `(frequency, time)` with its axes in seconds and hertz; row 0 is the lowest frequency."""
-    signed = image.min() < 0
-    axes.imshow(image, origin="lower", aspect="auto", cmap="RdBu_r" if signed else "magma", interpolation="nearest")
-    for axis, values, text in ((axes.xaxis, times, "{:.2f}"), (axes.yaxis, frequencies, "{:.0f}")):
-        ticks = np.linspace(0, len(values) - 1, 5).round().astype(int)
-        axis.set_ticks(ticks, [text.format(values[tick]) for tick in ticks])
+def draw_image(axes: Axes, image: Values, times: Values, row_values: Values, row_label: str) -> None:
+    """An image `(rows, time)` with ticks at round values of its rows and at round seconds; row 0 is at the bottom."""
+    colours: dict[str, Any] = {"cmap": "magma"}
+    if image.min() < 0:
+        largest = np.abs(image).max()
+        colours = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **colours)
+    for axis, values in ((axes.xaxis, times), (axes.yaxis, row_values)):
+        axis.set_ticks(*round_ticks(values))
     axes.set_xlabel("time / s")
-    axes.set_ylabel("frequency / Hz")
+    axes.set_ylabel(row_label)
+
+
+def round_ticks(values: Values) -> tuple[list[float], list[str]]:
+    """Places between the rows, or columns, of these rising `values` where a round value lies, and its text.
+
+    Even steps where the values rise evenly; else 1, 2 and 5 times powers of ten, the rounder first, none within a
+    fourteenth of the axis of another.
+    """
+    first, last = values[0], values[-1]
+    even = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(first, last)
+    if np.allclose(np.diff(values, 2), 0, atol=1e-6 * np.ptp(values)):
+        found = (even - first) / (values[1] - first)
+        is_drawn = (found > -0.501) & (found < len(values) - 0.499)  # to half a row beyond the outer centres
+        ticks, places = even[is_drawn].tolist(), found[is_drawn].tolist()
+    else:
+        powers = 10.0 ** np.arange(np.floor(np.log10(max(first, 1e-3))), np.ceil(np.log10(last)) + 1)
+        rounder_first = [factor * power for factor in (1, 5, 2) for power in powers]
+        slack = 1e-9 * last
+        inside = [value for value in rounder_first if first - slack <= value <= last + slack]
+        ticks, places = [], []
+        for value in inside if len(inside) > 2 else even[(even >= first) & (even <= last)]:
+            place = float(np.interp(value, values, np.arange(len(values))))
+            if all(abs(place - other) >= len(values) / 14 for other in places):
+                ticks.append(value)
+                places.append(place)
+    return places, [f"{tick / 1000:g}k" if tick >= 1000 else f"{round(tick, 9):g}" for tick in ticks]
 
 
 def examples(
-    images: Image, names: Sequence[str], times: NDArray[np.float64], frequencies: NDArray[np.float64]
+    images: Values,
+    names: Sequence[str],
+    times: Values,
+    row_values: Values,
+    row_label: str,
+    channel_names: Sequence[str],
 ) -> Figure:
-    """The images `(names, frequency, time)`, side by side."""
-    columns = min(5, len(names))
+    """The images `(names, channels, rows, time)` side by side, the channels of each beside one another."""
+    channels = len(channel_names)
+    columns = max(1, min(5, len(names)) // channels)
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout="constrained")
-    for place, (image, name) in enumerate(zip(images, names, strict=True)):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        draw_image(axes, image, times, frequencies)
-        axes.set_title(name, fontsize=10)
+    figure = Figure(figsize=(3.2 * columns * channels, 2.8 * rows), layout="constrained")
+    titles = [f"{name} {channel}".strip() for name in names for channel in channel_names]
+    for place, (image, title) in enumerate(zip(images.reshape(-1, *images.shape[2:]), titles, strict=True)):
+        axes = figure.add_subplot(rows, columns * channels, place + 1)
+        draw_image(axes, image, times, row_values, row_label)
+        axes.set_title(title, fontsize=10)
     return figure
 
 

@@ -42,15 +42,18 @@ class ClassifierModule(LightningModule):
         )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # Dropout and augmentation then depend on seed and step alone: a resumed run repeats them.
+        # Dropout and augmentation then depend on seed and batch alone: a resumed run repeats them.
         # Not torch.manual_seed, which takes longer on each kind of device that the machine lacks.
-        seed = self.seed + 1_000_003 * (self.global_step + 1)
+        seed = self.seed + 1_000_003 * (self.trainer.fit_loop.total_batch_idx + 1)
         torch.default_generator.manual_seed(seed)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return self._step("train", *self.augment(*batch))
+        # Images need all digits, whatever precision the network trains in.
+        with torch.autocast(self.device.type, enabled=False):
+            images, targets = self.augment(*batch)
+        return self._step("train", images, targets)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         self._step("val", *batch)

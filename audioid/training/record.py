@@ -1,10 +1,8 @@
 """The files that a run leaves for others: what was measured, what was predicted, what was left out."""
 
-import gc
 import json
 import platform
 import subprocess
-import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,15 +10,59 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
-import torch
 from numpy.typing import NDArray
 
+from audioid import model_folder
+from audioid.classifier import AudioClassifier
 from audioid.data.index import Index
 from audioid.files import replacing
+from audioid.pipeline.recordings import PreparedData
+from audioid.schema import Settings
+from audioid.training.evaluate import Evaluation
+from audioid.training.fit import Fitted
 
 LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
-SAMPLED_EVERY = 0.05  # seconds
+
+
+def record(
+    folder: Path, settings: Settings, prepared: PreparedData, classifier: AudioClassifier, evaluation: Evaluation
+) -> None:
+    """Leaves `predictions.csv` and the model folder.
+
+    Raises:
+        AudioidError: they cannot be written.
+    """
+    probabilities = np.exp(evaluation.log_probabilities["test"])
+    write_predictions(folder / "predictions.csv", prepared.index, prepared.split.test, probabilities)
+    groups = {group: getattr(settings, group).model_dump() for group in model_folder.SECTIONS}
+    model_folder.save(folder / "model", classifier, labels=prepared.index.classes, **groups)
+
+
+def metrics_of(settings: Settings, prepared: PreparedData, fitted: Fitted, evaluation: Evaluation) -> dict[str, Any]:
+    """What `metrics.json` says of a run, but for what it cost."""
+    index, parts = prepared.index, prepared.split
+    return {
+        "transform": settings.transform.name,
+        "seed": settings.seed,
+        "split_seed": settings.split.seed,
+        "fold": settings.split.fold if settings.split.name in ("kfold", "given") else None,
+        "classes": index.classes,
+        "n_train": len(parts.train),
+        "n_val": len(parts.val),
+        "n_test": len(parts.test),
+        "train_accuracy": evaluation.accuracy["train"],
+        "val_accuracy": evaluation.accuracy.get("val"),
+        "val_loss": evaluation.loss.get("val"),
+        "test_accuracy": evaluation.accuracy["test"],
+        "test_macro_f1": evaluation.test_macro_f1,
+        "test_loss": evaluation.loss["test"],
+        "epochs": fitted.epochs,
+        "max_epochs": settings.trainer.max_epochs,
+        "earlier_max_epochs": fitted.earlier_max_epochs,
+        "index_digest": index.digest,
+        "commit": commit(),
+        "versions": versions(),
+    }
 
 
 def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
@@ -71,38 +113,3 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
-
-
-class MemoryMeter:
-    """Measures, in a `with`, the memory that the block itself takes, on the processor and on the GPU together.
-
-    `peak_mib` is the most that this process held during the block less what it held when the block began, in MiB.
-    Resident memory is sampled, so what is held for less than SAMPLED_EVERY may be missed.
-    """
-
-    peak_mib = 0.0
-
-    def __enter__(self) -> "MemoryMeter":
-        gc.collect()  # what an earlier run left and Python has not freed yet would hide what this one takes
-        on_gpu = 0
-        if torch.cuda.is_available():
-            torch.cuda.init()  # what CUDA itself holds is no run's own
-            torch.cuda.reset_peak_memory_stats()
-            on_gpu = torch.cuda.memory_allocated()
-        self._process = psutil.Process()
-        self._most = self._process.memory_info().rss
-        self._start = self._most + on_gpu
-        self._ended = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
-        self._sampler.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._sampler.join()
-        on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-        self.peak_mib = round((self._most + on_gpu - self._start) / 2**20, 1)
-
-    def _sample(self) -> None:
-        while not self._ended.wait(SAMPLED_EVERY):
-            self._most = max(self._most, self._process.memory_info().rss)

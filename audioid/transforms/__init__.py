@@ -9,7 +9,8 @@ from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from audioid.errors import AudioidError, check_choice
+from audioid.errors import AudioidError
+from audioid.registry import maker_of
 from audioid.transforms.rules import check_transform
 
 if TYPE_CHECKING:
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
     from audioid.transforms.image import TimeFrequencyTransform
 
 __all__ = ["build", "check_transform", "cwt", "icwt", "transform_class"]
-
-# Where the class of each transform is: `module:Class`.
-TRANSFORMS = {
-    "fft": "audioid.transforms.images.fft:Fft",
-    "cwt": "audioid.transforms.images.cwt:Cwt",
-    "cqt": "audioid.transforms.images.cqt:Cqt",
-    "ssq": "audioid.transforms.images.ssq:Ssq",
-    "mfcc": "audioid.transforms.images.mfcc:Mfcc",
-    "both": "audioid.transforms.images.both:Both",
-}
 
 
 def __getattr__(name: str) -> Any:
@@ -41,9 +32,7 @@ def transform_class(name: str) -> "type[TimeFrequencyTransform]":
     Raises:
         AudioidError: there is none.
     """
-    check_choice("transform", name, TRANSFORMS)
-    module, _, attribute = TRANSFORMS[name].partition(":")
-    return cast("type[TimeFrequencyTransform]", getattr(import_module(module), attribute))
+    return cast("type[TimeFrequencyTransform]", maker_of("transform", name))
 
 
 def build(
@@ -52,7 +41,7 @@ def build(
     """The module that turns waveforms `(batch, n_samples)` into images; see `TimeFrequencyTransform`.
 
     Args:
-        transform: `name` (one of `TRANSFORMS`) and the keys of that option.
+        transform: `name` (of an option) and the keys of that option.
         image: `size`, `f_min`, `f_max` (hertz), `frequency_scale`, `amplitude_scale`,
             `decibel_range`; other keys are not looked at.
 

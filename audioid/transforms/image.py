@@ -48,6 +48,7 @@ class TimeFrequencyTransform(torch.nn.Module):
     """
 
     channels = 1
+    channel_names: tuple[str, ...] = ("",)  # where there are several
     is_signed = False  # whether there are values below 0 whatever the amplitude scale
     values: torch.nn.Module
     row_values: Tensor

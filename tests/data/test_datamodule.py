@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from audioid.data import datamodule
-from audioid.data.datamodule import AudioDataModule, Batch, EpochSampler, Numbers
+from audioid.data.datamodule import AudioDataModule, Batch, EpochSampler, Numbers, eval_dataloader
 from audioid.data.split import SplitIndices
 
 ROWS = np.arange(40 * 6, dtype=np.float32).reshape(40, 2, 3)
@@ -72,5 +72,8 @@ def test_the_order_is_another_each_epoch_and_the_same_again() -> None:
 def test_a_last_batch_of_one_is_left_out_of_training_alone() -> None:
     data = module(Source(), train=26)
     assert [len(targets) for _, targets in batches_of(data, 0)] == [5] * 5
-    assert sum(len(targets) for _, targets in data.eval_dataloader(data.split.train)) == 26
-    assert list(data.eval_dataloader(data.split.train[:0])) == []
+    assert (
+        sum(len(targets) for _, targets in eval_dataloader(data.rows, data.targets, data.split.train, batch_size=5))
+        == 26
+    )
+    assert list(eval_dataloader(data.rows, data.targets, data.split.train[:0], batch_size=5)) == []

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from audioid import model_folder, models, transforms
+from audioid import model_folder
+from audioid.classifier import build_classifier
 from audioid.data import audio
 from audioid.data.index import index_folder
 from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
@@ -53,16 +54,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     targets = torch.arange(96) % 3
     waves = torch.tensor(np.array([tone(LABELS[target], rng) for target in targets]), dtype=torch.float32)
-    images = transforms.build(SETTINGS["transform"], SETTINGS["image"], sample_rate=RATE, n_samples=RATE // 4)(waves)
-    network = model_folder.build_network(SETTINGS["model"], n_classes=3, image_size=32)
-    cast(models.Normalize, network.normalize).fit([images], over="global")
-    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    classifier = build_classifier(**SETTINGS, n_classes=3)  # type: ignore[arg-type]
+    images = classifier.transform(waves)
+    classifier.normalize.fit([images], over="global")
+    optimizer = torch.optim.Adam(classifier.parameters(), 0.01)
     for _ in range(40):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(images), targets).backward()
+        torch.nn.functional.cross_entropy(classifier.classify(images), targets).backward()
         optimizer.step()
     folder = tmp_path_factory.mktemp("trained") / "model"
-    model_folder.save(folder, network, labels=LABELS, **SETTINGS)
+    model_folder.save(folder, classifier, labels=LABELS, **SETTINGS)
     return folder
 
 
@@ -137,7 +138,7 @@ def test_batches_answer_as_single_recordings_do(trained: Path, recordings: Path)
     for answer in identify(model, paths * 10, top=3):
         if answer.error is None:
             waveform = torch.from_numpy(audio.load(answer.path, **SETTINGS["audio"]))[None]
-            probabilities = model.network(model.transform(waveform))[0].softmax(0)
+            probabilities = model.classifier(waveform)[0].softmax(0)
             for label, probability in answer.names:
                 assert probability == pytest.approx(float(probabilities[LABELS.index(label)]), abs=1e-5)
             assert sum(probability for _, probability in answer.names) == pytest.approx(1)

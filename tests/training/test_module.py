@@ -29,8 +29,8 @@ def classifier(optimizer: dict[str, Any], scheduler: dict[str, Any]) -> Classifi
     return ClassifierModule(network, Pair(), optimizer=optimizer, scheduler=scheduler, seed=0)
 
 
-def fitted(module: ClassifierModule, epochs: int) -> list[float]:
-    """The learning rate of each step of a fit of `epochs` epochs of five steps."""
+def fitted(module: ClassifierModule, epochs: int, batches_per_step: int = 1, precision: Any = "32-true") -> list[float]:
+    """The learning rate at each batch of a fit of `epochs` epochs of five batches."""
     rates: list[float] = []
     step = module.training_step
 
@@ -42,6 +42,8 @@ def fitted(module: ClassifierModule, epochs: int) -> list[float]:
     batches = [(torch.randn(3, 1, 2, 2), torch.tensor([0, 1, 1]))] * 5
     trainer = Trainer(
         max_epochs=epochs,
+        accumulate_grad_batches=batches_per_step,
+        precision=precision,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -58,6 +60,44 @@ def test_cosine_rises_then_falls_to_nearly_zero() -> None:
     rise = [0.1 * (step + 1) / 6 for step in range(5)]
     fall = [0.05 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
     assert rates == pytest.approx(rise + fall)
+
+
+def test_cosine_counts_the_steps_of_the_optimizer_where_one_takes_several_batches() -> None:
+    optimizer = {"name": "adamw", "lr": 0.1, "weight_decay": 0.0}
+    rates = fitted(classifier(optimizer, {"name": "cosine", "warmup_epochs": 0}), epochs=4, batches_per_step=5)
+    by_epoch = [0.05 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert rates == pytest.approx([rate for rate in by_epoch for _ in range(5)])
+
+
+def test_mixed_precision_is_of_the_network_and_not_of_the_images() -> None:
+    module = classifier({"name": "adamw", "lr": 0.1, "weight_decay": 0.0}, {"name": "constant"})
+    of_images: set[torch.dtype] = set()
+    of_logits: set[torch.dtype] = set()
+
+    class Multiplied(Pair):
+        def forward(self, rows: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            of_images.add((rows @ rows).dtype)
+            return rows, targets
+
+    module.prepare = Multiplied()
+    module.network.register_forward_hook(lambda network, images, logits: of_logits.add(logits.dtype))
+    fitted(module, epochs=1, precision="bf16-mixed")
+    assert of_images == {torch.float32}
+    assert of_logits == {torch.bfloat16}
+
+
+def test_every_batch_of_a_step_has_chance_of_its_own() -> None:
+    module = classifier({"name": "adamw", "lr": 0.1, "weight_decay": 0.0}, {"name": "constant"})
+    drawn: list[float] = []
+
+    class Noted(Pair):
+        def forward(self, rows: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            drawn.append(float(torch.rand(())))
+            return rows, targets
+
+    module.prepare = Noted()
+    fitted(module, epochs=2, batches_per_step=5)
+    assert len(set(drawn)) == len(drawn) == 10
 
 
 def test_plateau_lowers_the_rate_when_the_loss_stands_still() -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from audioid.data.index import Index
-from audioid.training.record import MemoryMeter, write_json, write_predictions
+from audioid.training.memory import MemoryMeter
+from audioid.training.record import write_json, write_predictions
 
 
 def test_no_class_hides_a_column_of_the_predictions(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import torch
 from torch import Tensor
 
+from audioid.registry import register
+from audioid.schema import BothSettings
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
 from audioid.transforms.images.cwt import Cwt
 from audioid.transforms.images.fft import Fft
 
 
+@register("transform", "both", BothSettings)
 class Both(TimeFrequencyTransform):
     """Images of two channels, `fft` and `cwt`; see `TimeFrequencyTransform`. Takes the keys of both.
 
@@ -15,6 +18,7 @@ class Both(TimeFrequencyTransform):
     """
 
     channels = 2
+    channel_names = ("fft", "cwt")
 
     def __init__(
         self,

@@ -3,11 +3,14 @@
 That is a wavelet transform with a Hann window's wavelet, so it goes through the same engine.
 """
 
+from audioid.registry import register
+from audioid.schema import CqtSettings
 from audioid.transforms.image import ImageSpec
 from audioid.transforms.images.cwt import Cwt
 from audioid.transforms.wavelet_names import constant_q
 
 
+@register("transform", "cqt", CqtSettings)
 class Cqt(Cwt):
     """Constant-Q images; see `TimeFrequencyTransform`.
 

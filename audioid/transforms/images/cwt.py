@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import torch
 
+from audioid.registry import register
+from audioid.schema import CwtSettings
 from audioid.transforms import wavelets
 from audioid.transforms.bands import BandPower
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
 
 
+@register("transform", "cwt", CwtSettings)
 class Cwt(TimeFrequencyTransform):
     """Wavelet images; see `TimeFrequencyTransform`.
 

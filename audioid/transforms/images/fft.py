@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audioid.registry import register
+from audioid.schema import FftSettings
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
 from audioid.transforms.windows import window_lengths
 
@@ -75,6 +77,7 @@ class FilterPower(torch.nn.Module):
         return (power @ self.filters).transpose(1, 2)
 
 
+@register("transform", "fft", FftSettings)
 class Fft(TimeFrequencyTransform):
     """Fourier images; see `TimeFrequencyTransform`.
 

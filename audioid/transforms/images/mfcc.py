@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct
 
+from audioid.registry import register
+from audioid.schema import MfccSettings
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
 from audioid.transforms.images.fft import FilterPower
 
 
+@register("transform", "mfcc", MfccSettings)
 class Mfcc(TimeFrequencyTransform):
     """Cepstral images of mel bands in decibels; see `TimeFrequencyTransform`.
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from audioid.registry import register
+from audioid.schema import SsqSettings
 from audioid.transforms import wavelets
 from audioid.transforms.bands import SUPPORT, next_smooth, pad
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
@@ -67,6 +69,7 @@ class Squeeze(torch.nn.Module):
         return torch.zeros_like(values).scatter_add(1, rows, values).square().sum(-1)
 
 
+@register("transform", "ssq", SsqSettings)
 class Ssq(TimeFrequencyTransform):
     """Synchrosqueezed images; see `TimeFrequencyTransform`.
 

@@ -1,0 +1,27 @@
+"""Where images are made and networks judged."""
+
+import os
+
+import torch
+
+from audioid.errors import AudioidError
+from audioid.schema import Settings
+
+
+def device_of(settings: Settings) -> str:
+    """The device that `trainer.accelerator` stands for on this machine.
+
+    Raises:
+        AudioidError: there is no such device, or not as many as are asked for.
+    """
+    wanted, devices = settings.trainer.accelerator, settings.trainer.devices
+    has_gpu = torch.cuda.is_available()
+    if (wanted == "gpu" and not has_gpu) or (wanted == "mps" and not torch.backends.mps.is_available()):
+        raise AudioidError(f"trainer.accelerator: there is no {wanted} that PyTorch can use; leave it at auto")
+    device = "cuda" if has_gpu and wanted in ("auto", "gpu") else "mps" if wanted == "mps" else "cpu"
+    there = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": os.cpu_count() or 1}[device]
+    if devices > there:
+        raise AudioidError(f"trainer.devices: {devices} are asked for, and {there} there; lower it")
+    if settings.trainer.precision == "16-mixed" and device == "cpu":
+        raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    return device

@@ -1,0 +1,39 @@
+"""What a classifier costs, measured so that neither the order of runs nor a filled store matters."""
+
+import time
+
+import numpy as np
+
+from audioid.classifier import AudioClassifier
+from audioid.data.audio import load
+from audioid.models import multiply_adds
+from audioid.pipeline.recordings import PreparedData
+from audioid.schema import AudioSettings
+from audioid.transforms.cost import milliseconds_per_clip
+
+DECODE_FILES, DECODE_SECONDS = 32, 0.3  # at most
+
+
+def cost(classifier: AudioClassifier, prepared: PreparedData, audio: AudioSettings) -> dict[str, float | int]:
+    """Milliseconds to decode a file and to transform a clip (medians, warm), parameters, multiply-adds of an image."""
+    network, transform = classifier.network, classifier.transform
+    return {
+        "decode_ms_per_file": round(decode_ms_per_file(prepared, audio), 3),
+        "transform_ms_per_clip": round(milliseconds_per_clip(transform), 3),
+        "parameters": sum(weights.numel() for weights in classifier.parameters()),
+        "multiply_adds": multiply_adds(network, transform.channels, transform.image.size),
+    }
+
+
+def decode_ms_per_file(prepared: PreparedData, audio: AudioSettings) -> float:
+    """The median over recordings that are spread evenly over the index, each read for the second time."""
+    paths = [prepared.index.root / path for path in prepared.index.table["path"]]
+    arguments, begun, taken = audio.model_dump(), time.perf_counter(), []
+    for place in np.linspace(0, len(paths) - 1, min(len(paths), DECODE_FILES)).astype(int):
+        load(paths[place], **arguments)  # so that the disk does not count
+        started = time.perf_counter()
+        load(paths[place], **arguments)
+        taken.append(1000 * (time.perf_counter() - started))
+        if time.perf_counter() - begun > DECODE_SECONDS:
+            break
+    return float(np.median(taken))

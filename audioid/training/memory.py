@@ -1,0 +1,44 @@
+"""The memory that one run takes."""
+
+import gc
+import threading
+
+import psutil
+import torch
+
+SAMPLED_EVERY = 0.05  # seconds
+
+
+class MemoryMeter:
+    """Measures, in a `with`, the memory that the block itself takes, on the processor and on the GPU together.
+
+    `peak_mib` is the most that this process held during the block less what it held when the block began, in MiB.
+    Resident memory is sampled, so what is held for less than SAMPLED_EVERY may be missed.
+    """
+
+    peak_mib = 0.0
+
+    def __enter__(self) -> "MemoryMeter":
+        gc.collect()  # what an earlier run left and Python has not freed yet would hide what this one takes
+        on_gpu = 0
+        if torch.cuda.is_available():
+            torch.cuda.init()  # what CUDA itself holds is no run's own
+            torch.cuda.reset_peak_memory_stats()
+            on_gpu = torch.cuda.memory_allocated()
+        self._process = psutil.Process()
+        self._most = self._process.memory_info().rss
+        self._start = self._most + on_gpu
+        self._ended = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._sampler.join()
+        on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+        self.peak_mib = round((self._most + on_gpu - self._start) / 2**20, 1)
+
+    def _sample(self) -> None:
+        while not self._ended.wait(SAMPLED_EVERY):
+            self._most = max(self._most, self._process.memory_info().rss)
