@@ -220,6 +220,8 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
         callbacks.append(KeepBest(checkpoints, monitor, mode))
         if chosen.patience is not None:
             callbacks.insert(0, EarlyStopping(monitor, mode=mode, patience=chosen.patience))
+    # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     is_terminal = sys.stdout.isatty()
     if not is_terminal:
         callbacks.append(ProgressLines())
