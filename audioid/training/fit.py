@@ -131,6 +131,8 @@ def _trainer(
         callbacks.append(KeepLast(checkpoints))
     if not is_terminal:
         callbacks.append(ProgressLines())
+    # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     return Trainer(
         max_epochs=chosen.max_epochs,
         accelerator=chosen.accelerator,

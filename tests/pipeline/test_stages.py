@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from audioid.errors import AudioidError
 from audioid.pipeline import stages
 
 SETTINGS = compose(["audio.sample_rate=8000", "audio.seconds=0.25", "image.f_max=3500", "image.size=20"])
-AUDIO, IMAGE, FFT = asdict(SETTINGS.audio), asdict(SETTINGS.image), asdict(SETTINGS.transform)
+AUDIO, IMAGE, FFT = SETTINGS.audio.model_dump(), SETTINGS.image.model_dump(), SETTINGS.transform.model_dump()
 SHARDS = 3
 
 
