@@ -22,9 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.program import program
 from audioid.schema import OPTIONS, Settings, brief, check
 
-CONF = Path(__file__).parent.parent / "conf"
+PACKAGE = Path(__file__).parent
+# Inside the package once installed, beside it in a checkout.
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 PATH_KEYS = ("data.root", "data.file", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, "data.group_pattern")
 FREE_ON_RESUME = ("trainer.", "store.")  # what a resumed run may change
@@ -158,6 +161,7 @@ def run_name(transform: str, seed: int, overrides: Sequence[str]) -> str:
 
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("program", program, replace=True)
 
 
 def _typed(schema: type, values: dict[str, Any], prefix: str, ready: dict[str, Any] | None = None) -> object:
@@ -318,7 +322,7 @@ def _quoted(value: str) -> str:
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else "python train.py --help lists the keys"
+    return f"did you mean {found[0]}?" if found else f"{program('train')} --help lists the keys"
 
 
 def _listed(names: Sequence[str]) -> str:

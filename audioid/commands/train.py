@@ -1,4 +1,4 @@
-"""Trains and judges a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
+"""Train and judge a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from audioid.commands.runner import run_command
 from audioid.config import CONF, check_command_line, claim_folder, validate
 from audioid.errors import AudioidError
+from audioid.program import program
 from audioid.schema import Settings
 
 
@@ -33,7 +34,7 @@ def job(config: DictConfig) -> None:
         (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
         print(f"error: {error}", file=sys.stderr)
     except BaseException:
-        print(f"Go on with the whole sweep: python train.py resume='{chosen.sweep.dir}'", file=sys.stderr)
+        print(f"Go on with the whole sweep: {program('train')} resume='{chosen.sweep.dir}'", file=sys.stderr)
         raise
 
 

@@ -22,6 +22,7 @@ from audioid import model_folder, models, transforms
 from audioid.data.datamodule import AudioDataModule, Batch
 from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
+from audioid.program import program
 from audioid.schema import Settings
 from audioid.training import record
 from audioid.training.augment import Augment
@@ -167,7 +168,7 @@ def _fit(module: Classifier, data: AudioDataModule, trainer: Trainer, folder: Pa
             trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
     except SystemExit as stop:
-        kept = f"; go on with: python train.py resume='{folder}'" if last.exists() else ""
+        kept = f"; go on with: {program('train')} resume='{folder}'" if last.exists() else ""
         print(f"Stopped in epoch {trainer.current_epoch + 1}{kept}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
