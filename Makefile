@@ -1,9 +1,10 @@
 # `make help` lists what can be made; every target makes the environment first where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-all lint bench tensorboard clean-cache lock
+.PHONY: help setup compare test test-all test-lowest lint docs bench tensorboard clean-cache lock
 
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv-lowest
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RUNS ?= outputs
@@ -27,16 +28,27 @@ compare: $(READY) ## The main job: both transforms, five seeds, the built-in cor
 	$(RUN) train.py -m transform=fft,cwt seed=0,1,2,3,4
 
 test: $(READY) ## Every test but the slow ones, with the share of lines they run
-	$(RUN) -m pytest --cov=audioid --cov-report=term --cov-fail-under=90
+	$(RUN) -m pytest --cov --cov-report=term --cov-fail-under=95
 
 test-all: $(READY) ## Every test, the slow ones too
 	$(RUN) -m pytest -m 'slow or not slow'
+
+test-lowest: $(READY) ## Every test but the slow ones with the oldest libraries that pyproject.toml allows, in .venv-lowest
+	$(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv venv --quiet --seed --clear --python $(RUN) $(LOWEST)
+	$(VENV)/bin/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable .
+	$(VENV)/bin/uv pip install --quiet --python $(LOWEST) --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest
 
 lint: $(READY) ## Style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --platform win32 audioid train.py
+
+docs: $(READY) ## The API reference from the docstrings, in site/
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[docs]'
+	$(VENV)/bin/mkdocs build --strict
 
 bench: $(READY) ## The benchmarks, beside other programs where they install
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

@@ -27,9 +27,12 @@ from audioid.errors import AudioidError
 from audioid.files import read_yaml
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
+from audioid.program import program
 from audioid.schema import OPTIONS, Section, Settings, checked, checked_option
 
-CONF = Path(__file__).parent.parent / "conf"
+PACKAGE = Path(__file__).parent
+# Inside the package once installed, beside it in a checkout.
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 # A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
 SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
 MOST_JOBS = 500  # jobs of a sweep that are all checked; of a larger one, each value on its own
@@ -207,6 +210,7 @@ def _name(transform: str, seed: int, overrides: Sequence[str], swept: Sequence[s
 
 
 OmegaConf.register_new_resolver("run_name", _name, replace=True)
+OmegaConf.register_new_resolver("program", program, replace=True)
 
 
 def _first_line(error: Exception) -> str:

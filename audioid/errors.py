@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from audioid.program import program
+
 
 class AudioidError(Exception):
     """Bad input, told in one line: the file or key, what is wrong, what to do next."""
@@ -11,7 +13,7 @@ class AudioidError(Exception):
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """What to do about a name that is not there: the nearest that is, or where all of them are listed."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else "python train.py --help lists the keys"
+    return f"did you mean {found[0]}?" if found else f"{program('train')} --help lists the keys"
 
 
 def one_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from audioid.commands.runner import run_command
 from audioid.config import compose
 from audioid.files import path_argument
+from audioid.program import program
 
 
 def main() -> int:
@@ -15,7 +16,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("audit"), description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
     parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
     arguments = parser.parse_args()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
+from audioid.program import program
 
 if TYPE_CHECKING:
     from audioid.data.walk import Skipped
@@ -90,7 +91,7 @@ def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("identify"), description=__doc__)
     parser.add_argument("model", type=path_argument, metavar="MODEL", help="the model folder of a run, RUN/model")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")

@@ -1,8 +1,4 @@
-"""Fill the store with waveforms and images before any run needs them, with -m in shards on many machines.
-
-python scripts/prepare.py data=folder data.root=DIR
-python scripts/prepare.py -m shard='range(0,16)' hydra/launcher=submitit_slurm data=folder data.root=DIR
-"""
+"""Fill the store with waveforms and images before any run needs them, with -m in shards on many machines."""
 
 import sys
 

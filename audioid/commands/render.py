@@ -1,6 +1,6 @@
-"""Writes the images of a corpus as grey PNG files: DIR/fft/LABEL/NAME.png and DIR/cwt/LABEL/NAME.png.
+"""Write the images of a corpus as grey PNG files: DIR/fft/LABEL/NAME.png and DIR/cwt/LABEL/NAME.png.
 
-python scripts/render.py data=folder data.root=RECORDINGS --out DIR
+%(prog)s data=folder data.root=RECORDINGS --out DIR
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 from audioid.commands.runner import run_command
 from audioid.config import compose
 from audioid.files import path_argument
+from audioid.program import program
 
 
 def main() -> int:
@@ -19,10 +20,10 @@ def main() -> int:
 
 def work() -> None:
     """Draws one set after the other."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="as for train.py; transform=NAME for that alone"
+    parser = argparse.ArgumentParser(
+        prog=program("render"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train; transform=NAME for that alone")
     parser.add_argument("--out", type=path_argument, default=Path("outputs/images"), metavar="DIR")
     arguments = parser.parse_intermixed_args()
     chosen = [text for text in arguments.overrides if text.startswith("transform=")]

@@ -1,4 +1,4 @@
-"""Write the built-in corpus out as wav files in folders named by label: an example of the folder format."""
+"""Write the built-in corpus out as wav files, a folder per label: an example of the format."""
 
 import argparse
 from typing import cast
@@ -7,6 +7,7 @@ from audioid.commands.runner import run_command
 from audioid.config import compose
 from audioid.data.synthetic import write_corpus
 from audioid.files import path_argument
+from audioid.program import program
 from audioid.schema import SyntheticDataSettings
 
 
@@ -15,7 +16,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("synthesize"), description=__doc__)
     parser.add_argument("root", type=path_argument, metavar="DIR", help="a folder that does not exist yet")
     parser.add_argument("--seed", help="of every draw")
     parser.add_argument("--per-class", help="recordings of each instrument")

@@ -1,4 +1,4 @@
-"""Trains and judges a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
+"""Train and judge a network on pictures of sound: one run, or with -m a sweep that ends in a comparison."""
 
 import sys
 import traceback
@@ -14,6 +14,7 @@ from audioid.config import CONF, check_command_line, validate
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.naming import hyperparameters
+from audioid.program import program
 from audioid.schema import Settings
 
 
@@ -37,7 +38,7 @@ def job(config: DictConfig) -> None:
             part.write_text(f"{line}\n\n{traceback.format_exc()}", encoding="utf-8")
         print(f"error: {line}", file=sys.stderr)
     except BaseException:
-        print(f"Go on with the whole sweep: python train.py resume='{chosen.sweep.dir}'", file=sys.stderr)
+        print(f"Go on with the whole sweep: {program('train')} resume='{chosen.sweep.dir}'", file=sys.stderr)
         raise
 
 

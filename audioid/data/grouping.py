@@ -48,7 +48,8 @@ def part_groups(
     is kept. scikit-learn's StratifiedGroupKFold knows only equal parts, and may leave classes out of them.
 
     Args:
-        targets, groups: `(rows,)`, numbered from 0.
+        targets: `(rows,)`, numbered from 0.
+        groups: `(rows,)`, numbered from 0.
         shares: `(parts,)`, the fraction of each class that a part should get.
         classes: names for `targets`.
 

@@ -93,7 +93,8 @@ def split(
             taken from the training part), or else the official fold `fold` as test part and the next one as
             validation part.
         classes: names for `targets`.
-        test_fraction, val_fraction: of all rows.
+        test_fraction: of all rows.
+        val_fraction: of all rows.
         groups: `(rows,)` of any one type; heeded by `grouped`, by `kfold` and where `given` lacks a validation part.
         checksums: `(rows,)`, of the recordings' content.
         official_split: `(rows,)` of `train`, `val`, `test`, or empty text where not given.

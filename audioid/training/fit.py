@@ -16,6 +16,7 @@ from audioid.classifier import AudioClassifier
 from audioid.data.datamodule import AudioDataModule
 from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData
+from audioid.program import program
 from audioid.schema import Settings
 from audioid.training.callbacks import Budgets, KeepBest, KeepLast, ProgressLines
 from audioid.training.module import ClassifierModule
@@ -91,7 +92,7 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
             trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
     except SystemExit as stop:
-        kept = f"; go on with: python train.py resume='{folder}'" if last.exists() else ""
+        kept = f"; go on with: {program('train')} resume='{folder}'" if last.exists() else ""
         print(f"Stopped in epoch {trainer.current_epoch + 1}{kept}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
@@ -132,7 +133,7 @@ def _trainer(
     if not is_terminal:
         callbacks.append(ProgressLines())
     # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Trainer(
         max_epochs=chosen.max_epochs,
         accelerator=chosen.accelerator,

@@ -103,12 +103,14 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the code that runs, with `+` where files differ from it; None outside a repository."""
-    here = Path(__file__).parent
+    """The commit of the code that runs, with `+` where files differ from it; None where it is not a checkout."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():  # an installed copy may lie in a repository of somebody else
+        return None
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
-            cwd=here, capture_output=True, encoding="utf-8", check=True, timeout=10,
+            cwd=checkout, capture_output=True, encoding="utf-8", check=True, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

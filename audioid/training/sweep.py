@@ -7,6 +7,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from audioid.program import program
+
 
 class CompareAtEnd(Callback):
     """Writes and prints the comparison of a sweep's runs, and names those that failed."""
@@ -21,7 +23,7 @@ class CompareAtEnd(Callback):
             print(compare(sweep, sweep))
         except AudioidError as error:
             print(f"error: {error}", file=sys.stderr)
-        print(f"Look at every run: make tensorboard RUNS='{sweep}'")
+        print(f"Look at every run: tensorboard --logdir '{sweep}'")
         failed = sorted(sweep.glob("*/error.txt"))
         for file in failed:
             print(
@@ -29,7 +31,6 @@ class CompareAtEnd(Callback):
                 file=sys.stderr,
             )
         if failed:
-            print(
-                f"{len(failed)} of the runs failed; mend and go on: python train.py resume='{sweep}'", file=sys.stderr
-            )
+            go_on = f"{program('train')} resume='{sweep}'"
+            print(f"{len(failed)} of the runs failed; mend and go on: {go_on}", file=sys.stderr)
             sys.exit(1)

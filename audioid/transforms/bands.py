@@ -182,7 +182,7 @@ class Tier(torch.nn.Module):
         spectrum = torch.fft.rfft(blocks.flatten(0, 1))
         parts = []
         for number, group in enumerate(self.groups):
-            response = self.get_buffer(f"response{number}")
+            response: Tensor = getattr(self, f"response{number}")  # torch 2.6 cannot export get_buffer
             window = torch.view_as_real(_window(spectrum, group.low, response.shape[1] // 2)).flatten(1)[:, None]
             at_once = len(window) if torch.compiler.is_compiling() else max(1, CHUNK * group.folds // response.numel())
             parts.append(torch.cat([self._pooled(part, response, group.folds) for part in window.split(at_once)]))

@@ -105,7 +105,7 @@ def test_shards_filled_one_by_one_are_all_that_a_run_needs(
 
 def test_rows_have_the_channels_of_the_transform(index: Index, store: Store) -> None:
     rows = waveforms(index, store)
-    both = asdict(compose(["transform=both"]).transform)
+    both = compose(["transform=both"]).transform.model_dump()
     made = stages.images(rows, store, transform=both, image=IMAGE, shards=1, device="cpu")
     assert made[np.array([0, 1])].shape == (2, 2, 20, 20)
     np.testing.assert_array_equal(made[np.array([0, 1])][:, :1], images(rows, store)[np.array([0, 1])])
@@ -137,7 +137,7 @@ def test_wrong_transform_is_told(index: Index, store: Store) -> None:
 def test_images_depend_on_the_code_of_their_own_transform(
     changed: str, transform: str, is_other: bool, index: Index, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    option = asdict(compose([f"transform={transform}"]).transform)
+    option = compose([f"transform={transform}"]).transform.model_dump()
     rows = waveforms(index, store)
 
     def version() -> str:
