@@ -46,8 +46,8 @@ def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
     """
     parsed = parse(overrides)
     options = known_options(None)
-    check_names(parsed, set(known_keys()), options)
     _offer(parsed, options)
+    check_names(parsed, set(known_keys()), options)
     return validate(_composed([text_of(override) for override in parsed], config_name))
 
 
@@ -74,8 +74,8 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         more_flags, texts = command_line.resumed(folder, more, _own_options(config_dir))
         flags, overrides = [*flags, *more_flags], parse(texts)
     is_sweep = found.multirun or "--multirun" in flags
-    check_names(overrides, set(known_keys()), options)
     _offer(overrides, options)
+    check_names(overrides, set(known_keys()), options)
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")

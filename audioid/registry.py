@@ -38,9 +38,12 @@ def register(group: str, name: str, settings: type[Section]) -> Callable[[Maker]
     """
 
     def add(maker: Maker) -> Maker:
-        taken = _makers.setdefault((group, name), maker)
-        if (taken.__module__, taken.__qualname__) != (maker.__module__, maker.__qualname__):
-            raise AudioidError(f"{group}={name}: {maker.__module__} and {taken.__module__} both have one; rename it")
+        home = _MODULES[group].format(name) if name in BUILT_IN[group] else maker.__module__
+        taken = {home, *(known.__module__ for key, known in _makers.items() if key == (group, name))}
+        if taken != {maker.__module__}:
+            raise AudioidError(
+                f"{group}={name}: {' and '.join(sorted({*taken, maker.__module__}))} have one; rename it"
+            )
         _makers[group, name] = maker
         OPTIONS[group][name] = settings
         return maker

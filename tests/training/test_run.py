@@ -1,0 +1,140 @@
+"""What a run's record tells, against the run itself: its model, its settings, its course, its cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from sklearn.metrics import f1_score
+
+from audioid import model_folder
+from audioid.comparison.records import find_runs
+from audioid.data.audio import load
+from audioid.data.index import Index
+from audioid.data.split import SplitIndices
+from audioid.identification.identify import identify
+from audioid.pipeline.recordings import PreparedData
+from audioid.training.evaluate import evaluate
+from tests.conftest import Command
+
+QUICK = ["trainer.max_epochs=3", "model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
+
+
+def on(folder: Path, *more: str) -> list[str]:
+    return ["data=folder", f"data.root={folder}", *QUICK, *more]
+
+
+def metrics(run: str) -> dict[str, Any]:
+    found = json.loads(Path(run, "metrics.json").read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def config(run: str) -> dict[str, Any]:
+    found = yaml.safe_load(Path(run, ".hydra", "config.yaml").read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("transform", ["cwt", "both", "mfcc"])
+def test_the_model_folder_gives_back_the_predictions(transform: str, tones: Path, command: Command) -> None:
+    chosen = [f"transform={transform}", "audio.start=onset", "image.standardize=pixel"]
+    assert command(*on(tones, *chosen, "hydra.run.dir=run")) == 0
+    table = pd.read_csv("run/predictions.csv").set_index("path")
+    model = model_folder.load(Path("run/model"))
+    for answer in identify(model, [tones / path for path in table.index], top=2):
+        row = table.loc[answer.path.relative_to(tones).as_posix()]
+        assert row["predicted"] == answer.names[0][0]
+        for label, probability in answer.names:
+            assert probability == pytest.approx(row[label], abs=1e-5)
+    waveform = torch.from_numpy(load(answer.path, **model.audio))[None]
+    features = model.classifier.features(waveform)
+    torch.testing.assert_close(model.classifier.network.head(features), model.classifier(waveform))
+
+
+def test_the_record_of_a_run_that_is_done_stays_as_it_is(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    before = {file: file.read_bytes() for file in Path("run").rglob("*") if file.is_file()}
+    assert command("resume=run", "trainer.max_epochs=2") == 0
+    assert "done already" in capsys.readouterr().out
+    assert command("resume=run", "trainer.max_epochs=2", "trainer.best_by=val_accuracy") == 1
+    assert "has val_loss, not val_accuracy; leave it so" in capsys.readouterr().err
+    assert before == {file: file.read_bytes() for file in Path("run").rglob("*") if file.is_file()}
+    assert config("run")["trainer"]["max_epochs"] == metrics("run")["max_epochs"] == 3
+
+
+def test_a_run_that_went_on_for_longer_is_compared_with_its_like(tones: Path, command: Command) -> None:
+    """Its learning rate followed another curve than that of a run which was to be as long from the start."""
+    assert command(*on(tones, "hydra.run.dir=runs/longer", "trainer.max_epochs=2")) == 0
+    assert metrics("runs/longer")["earlier_max_epochs"] == []
+    assert command("resume=runs/longer", "trainer.max_epochs=4") == 0
+    assert command("resume=runs/longer", "trainer.max_epochs=5") == 0
+    assert command(*on(tones, "hydra.run.dir=runs/whole", "trainer.max_epochs=5", "seed=1")) == 0
+    assert command(*on(tones, "hydra.run.dir=runs/plain", "trainer.max_epochs=2", "scheduler=constant")) == 0
+    assert command("resume=runs/plain", "trainer.max_epochs=5") == 0
+    assert metrics("runs/longer")["earlier_max_epochs"] == [2, 4]
+    assert metrics("runs/longer")["epochs"] == config("runs/longer")["trainer"]["max_epochs"] == 5
+    assert metrics("runs/plain")["earlier_max_epochs"] == []
+    runs, _ = find_runs(Path("runs"))
+    epochs = {run.folder.name: run.settings["trainer.max_epochs"] for run in runs}
+    assert epochs == {"longer": "2, then 4, then 5", "whole": "5", "plain": "5"}
+
+
+def test_an_error_that_nobody_foresaw_leaves_its_traceback_and_one_line(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audioid.training.run.cost", lambda *_: dict[str, int]()["bins"])
+    assert command("-m", *on(tones, "seed=0,1", "hydra.sweep.dir=sweep")) == 1
+    (error, _) = sorted(Path("sweep").glob("*/error.txt"))
+    first, empty, *traceback = error.read_text(encoding="utf-8").splitlines()
+    assert (first, empty) == ("KeyError: 'bins'", "")
+    assert traceback[0].startswith("Traceback")
+    assert any("in run" in line for line in traceback)
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert f"error: {error.parent.name}: KeyError: 'bins'" in told
+
+
+def test_what_a_run_costs_does_not_depend_on_what_ran_before(tones: Path, command: Command) -> None:
+    for run in ("cold", "warm"):
+        assert command(*on(tones, "model=original", "model.width=5", "transform=cqt", f"hydra.run.dir={run}")) == 0
+    cold, warm = metrics("cold"), metrics("warm")
+    # (32 - 4) / 2 = 14, (14 - 4) / 2 = 5: two convolutions of 5 x 5, then two linear layers.
+    assert cold["multiply_adds"] == 28**2 * 16 * 25 + 10**2 * 32 * 16 * 25 + 32 * 25 * 5 + 5 * 2
+    assert cold["parameters"] == 16 * 26 + 32 * (16 * 25 + 1) + (32 * 25 + 1) * 5 + 6 * 2
+    for key in ("multiply_adds", "parameters"):
+        assert cold[key] == warm[key]
+    for key in ("decode_ms_per_file", "transform_ms_per_clip", "peak_memory_mib"):
+        assert cold[key] >= 0
+        assert warm[key] >= 0
+    assert cold["decode_ms_per_file"] > 0
+    assert cold["transform_ms_per_clip"] > 0
+
+
+class Named(torch.nn.Module):
+    """Gives each image the logits that it holds."""
+
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+
+@pytest.mark.parametrize("predicted", [[0, 0, 1, 1], [0, 0, 1, 3], [0, 2, 1, 3]])
+def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
+    targets = np.array([0, 0, 1, 1])  # two of the four classes have no recording in the test part
+    logits = 9 * np.eye(4, dtype=np.float32)[predicted]
+    rows = np.arange(4)
+    labels = ["a", "b", "c", "d"]
+    index = Index(Path(), pd.DataFrame({"label": [labels[target] for target in targets]}))
+    index.__dict__["classes"] = labels
+    prepared = PreparedData(index, SplitIndices(rows, rows[:0], rows), logits, logits)  # type: ignore[arg-type]
+    found = evaluate(Named(), prepared, batch_size=2, device="cpu")  # type: ignore[arg-type]
+    of_each = [f1_score(targets == each, np.array(predicted) == each, zero_division=0) for each in range(4)]
+    assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
+    assert "val" not in found.accuracy
+    assert found.confusion.shape == (4, 4)
