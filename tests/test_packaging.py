@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,3 +164,40 @@ def test_trains_compares_and_identifies_where_the_repository_is_not(
 def test_a_run_on_two_devices_starts_its_second_process(audioid: Audioid, tmp_path: Path) -> None:
     audioid("train", "hydra.run.dir=run", "trainer=ddp", "trainer.devices=2", *SMALL, *SHORT)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["epochs"] == 2
+
+
+def written_by_a_stranger(folder: Path) -> None:
+    """The files that CONTRIBUTING.md shows, under the names that it gives them just before each."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    name = r"`(\w+\.(?:py|toml))`"
+    shown = rf"{name}(?:(?!```|{name}).)*?:\n\n```\w+\n(.*?)```"
+    for found in re.finditer(shown, text, flags=re.DOTALL):
+        (folder / found[1]).write_text(found[3], encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_contributing_is_enough_for_a_network_and_a_picture_of_ones_own(
+    audioid: Audioid, installed: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    written_by_a_stranger(theirs)
+    shutil.move(theirs / "my_nets.py", tmp_path)
+    assert sorted(file.name for file in theirs.iterdir()) == ["my_sounds.py", "pyproject.toml"]
+    pip = [sys.executable, "-m", "pip", "--python", str(installed.parent), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-build-isolation", "--no-index", str(theirs)], check=True, timeout=300)
+    corpus = SMALL[:-1]  # whose network has no width
+
+    audioid("train", "-m", "transform=loudness,fft", "model=tiny", "hydra.sweep.dir=sweep", *corpus, *SHORT)
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "sweep").glob("*/metrics.json")]
+    assert {record["transform"] for record in records} == {"loudness", "fft"}
+
+    target = ["model=custom", "model.target=my_nets.Tiny"]
+    audioid("train", "hydra.run.dir=run", *target, "model.arguments.hidden=8", *corpus, *SHORT)
+    audioid("synthesize", "corpus", "--per-class", "1", "--kits", "1")
+    named = audioid("identify", "run/model", "corpus", "--top", "1", "--trust", "my_nets.Tiny").stdout
+    assert len(named.splitlines()) == 13
+
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "small.yaml").write_text("name: custom\ntarget: my_nets.Tiny\narguments: {}\n")
+    audioid("train", "--config-dir", "mine", "model=small", "hydra.run.dir=small", *corpus, *SHORT)
