@@ -4,8 +4,8 @@ On the processor. Lightning's side is the whole `trainer.fit` of a run with its 
 validation after each one, TensorBoard's curves, progress lines and checkpoints. The bare side reads the same images
 from the store, makes the same batches, steps the same optimiser and schedule from the same initial weights, seeds
 each step alike, validates after each epoch and keeps the best weights in memory; it logs nothing and writes nothing.
-Both must end with the very same weights. The two sides take turns; `ratio` is the median over these pairs of bare seconds by
-Lightning's seconds, and `cpu_ratio` the same of processor time, which other programs disturb less.
+Both must end with the very same weights. The two sides take turns; `ratio` is the median over these pairs of bare
+seconds by Lightning's seconds, and `cpu_ratio` the same of processor time, which other programs disturb less.
 """
 
 import argparse

@@ -221,7 +221,7 @@ def _trainer(settings: Settings, folder: Path, board: Board, *, has_validation: 
         if chosen.patience is not None:
             callbacks.insert(0, EarlyStopping(monitor, mode=mode, patience=chosen.patience))
     # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     is_terminal = sys.stdout.isatty()
     if not is_terminal:
         callbacks.append(ProgressLines())
