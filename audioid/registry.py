@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from audioid.errors import AudioidError, did_you_mean
+from audioid.errors import AudioidError
 from audioid.schema import OPTIONS, Section
 
 Maker = TypeVar("Maker", bound=Callable[..., Any])
@@ -84,7 +84,7 @@ def maker_of(group: str, name: str) -> Callable[..., Any]:
     else:
         import_option(group, name)
     if (group, name) not in _makers:
-        raise AudioidError(f"{group}: there is no {name!r}; {did_you_mean(name, OPTIONS[group])}")
+        raise AudioidError(f"{group}: there is no {name!r}; choose one of {', '.join(OPTIONS[group])}")
     return _makers[group, name]
 
 

@@ -295,7 +295,7 @@ def _line(error: ValidationError, schema: type[Section], key: str) -> str:
     about = [each for each in found if each["loc"][:1] == first["loc"][:1]]
     match first["type"]:
         case "model_type":
-            return f"{full}: {value} is no table of keys and values; correct it"
+            return f"{full}: {value} is no table of keys and values; correct it".removeprefix(": ")
         case "extra_forbidden":
             hint = f"renamed to {RENAMED[full]}" if full in RENAMED else did_you_mean(name, schema.model_fields)
             return f"{full}: no such key; {hint}"
@@ -304,7 +304,8 @@ def _line(error: ValidationError, schema: type[Section], key: str) -> str:
         case "value_error":
             return f"{full}: {value} {first['ctx']['error']}"
         case "literal_error" if len(about) == 1:
-            return f"{full}: there is no {value}; choose one of {first['ctx']['expected']}".replace("'", "")
+            choices = first["ctx"]["expected"].replace("'", "")
+            return f"{full}: there is no {value}; choose one of {choices}"
         case "finite_number":
             return f"{full}: {value} is not finite; correct it"
     problems = " or ".join(each["msg"].removeprefix("Input should be ") for each in about)

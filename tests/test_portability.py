@@ -132,6 +132,6 @@ def test_any_label_makes_names_of_files_that_every_system_takes(labels: set[str]
 
 @given(values=st.lists(NAMES | st.text(), max_size=4))
 def test_any_choice_makes_the_name_of_a_run_that_every_system_takes(values: list[str]) -> None:
-    name = run_name("cwt", 0, [f"model.{value}={value}" for value in values], None, ())
+    name = run_name("cwt", 0, [f"model.key{number}={value}" for number, value in enumerate(values)], None, ())
     assert_portable(name)
     assert len(name) <= 120

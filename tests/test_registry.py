@@ -127,5 +127,5 @@ def test_two_of_one_name_are_refused() -> None:
 
 
 def test_what_is_not_there_is_told_with_what_is() -> None:
-    with pytest.raises(AudioidError, match="did you mean original"):
+    with pytest.raises(AudioidError, match="choose one of cnn, original, "):
         registry.maker_of("model", "orginal")

@@ -21,7 +21,7 @@ from tests.conftest import RATE, Command, write_tones
 ROOT = Path(__file__).parent.parent
 QUICK = ["trainer.max_epochs=3", "model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
 TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
-CHANGING = ("seconds", "commit", "peak_memory_mib")
+CHANGING = ("seconds", "commit", "peak_memory_mib", "decode_ms_per_file", "transform_ms_per_clip")
 
 
 def on(folder: Path, *more: str) -> list[str]:

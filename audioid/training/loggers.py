@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import singledispatch
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import soundfile
@@ -20,6 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams
 
 PROJECT = "audioid"
+PATIENCE = 5.0  # seconds
 SCORES = ("test/", "val/")  # the measures taken at the end begin with these
 
 
@@ -31,13 +33,20 @@ def opened(names: Sequence[str], folder: Path) -> Iterator[list[Logger]]:
     """
     found = entry_points(group="audioid.loggers")
     loggers = [(BUILT_IN[name] if name in BUILT_IN else found[name].load())(folder) for name in names]
-    status = "failed"
     try:
         yield loggers
-        status = "success"
-    finally:
-        for logger in loggers:
-            close(logger, status)
+    except BaseException:
+        # A signal may have struck while the writer of a logger held its locks, and then it would wait for ever.
+        closing = Thread(target=_close_all, args=(loggers, "failed"), daemon=True)
+        closing.start()
+        closing.join(PATIENCE)
+        raise
+    _close_all(loggers, "success")
+
+
+def _close_all(loggers: Sequence[Logger], status: str) -> None:
+    for logger in loggers:
+        close(logger, status)
 
 
 class TensorBoard(TensorBoardLogger):

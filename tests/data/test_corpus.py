@@ -76,7 +76,7 @@ def upgraded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CHANGES: list[Callable[[Path, pytest.MonkeyPatch], None]] = [
     lambda folder, monkeypatch: edited(audio, folder, monkeypatch),
     lambda folder, monkeypatch: edited(near_duplicates, folder, monkeypatch),
-    lambda folder, monkeypatch: monkeypatch.setattr(corpus, "DECODER", ([audio], ["soxr 9.9"])),
+    lambda folder, monkeypatch: monkeypatch.setattr(audio, "DECODERS", ("libsndfile 1.0", "soxr 9.9")),
     upgraded,
 ]
 

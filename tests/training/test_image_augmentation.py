@@ -1,7 +1,6 @@
 """Each change of a picture against the picture of a sound that was really changed so."""
 
 import math
-from dataclasses import asdict
 from functools import cache
 
 import pytest
@@ -35,7 +34,7 @@ def picture(name: str, scale: str) -> TimeFrequencyTransform:
             *(f"audio.sample_rate={RATE}", f"image.size={SIZE}", "image.f_min=100", "image.f_max=4000"),
         ]
     )
-    return transforms.build(asdict(chosen.transform), asdict(chosen.image), sample_rate=RATE, n_samples=RATE)
+    return transforms.build(chosen.transform.model_dump(), chosen.image.model_dump(), sample_rate=RATE, n_samples=RATE)
 
 
 def hits(count: int, onset: float = 0.0) -> Tensor:

@@ -1,5 +1,6 @@
 """What the loggers are told can be read back by their own readers."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,16 @@ def test_a_failure_is_told_to_the_loggers(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="mine"), opened(["csv"], tmp_path):
             raise ValueError("mine")
     assert told == ["failed"]
+
+
+def test_a_logger_that_hangs_after_a_signal_does_not_keep_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that strikes while a writer holds its lock leaves that locked."""
+    lock = threading.Lock()
+    monkeypatch.setattr("audioid.training.loggers.PATIENCE", 0.1)
+    monkeypatch.setattr("audioid.training.loggers.close", lambda *_: lock.acquire())
+    lock.acquire()
+    with pytest.raises(SystemExit), opened(["csv"], tmp_path):
+        raise SystemExit(143)
+    lock.release()

@@ -79,7 +79,7 @@ def test_mixed_precision_is_of_the_network_and_not_of_the_images() -> None:
             of_images.add((rows @ rows).dtype)
             return rows, targets
 
-    module.prepare = Multiplied()
+    module.augment = Multiplied()
     module.network.register_forward_hook(lambda network, images, logits: of_logits.add(logits.dtype))
     fitted(module, epochs=1, precision="bf16-mixed")
     assert of_images == {torch.float32}
@@ -95,7 +95,7 @@ def test_every_batch_of_a_step_has_chance_of_its_own() -> None:
             drawn.append(float(torch.rand(())))
             return rows, targets
 
-    module.prepare = Noted()
+    module.augment = Noted()
     fitted(module, epochs=2, batches_per_step=5)
     assert len(set(drawn)) == len(drawn) == 10
 

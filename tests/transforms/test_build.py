@@ -107,7 +107,7 @@ def test_bad_waveforms(name: str, image: dict[str, Any], options: dict[str, Any]
 
 def test_unknown_names_and_keys(image: dict[str, Any], options: dict[str, Any]) -> None:
     for change, message in (
-        ({"name": "stft"}, "transform: there is no 'stft'; choose fft or cwt or"),
+        ({"name": "stft"}, "transform: there is no 'stft'; choose one of fft, cwt, "),
         ({"hop": 3}, "transform.hop: no such key of cwt"),
         ({"wavelet": "sym4"}, "transform.wavelet: there is no 'sym4'"),  # and all else that test_rules.py has
     ):
