@@ -24,6 +24,7 @@ from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.schema import Settings
 from audioid.training import record
+from audioid.training.allocator import keep_freed_memory
 from audioid.training.augment import Augment
 from audioid.training.board import Board
 from audioid.training.callbacks import KeepBest, KeepLast, ProgressLines
@@ -43,6 +44,7 @@ def run(settings: Settings, folder: Path) -> None:
         print(f"{folder.name}: done already", flush=True)
         return
     _quiet()
+    keep_freed_memory()
     print(folder.name, flush=True)
     watch = Stopwatch()
     with watch("total"):
