@@ -6,6 +6,8 @@ import threading
 import psutil
 import torch
 
+from audioid.training.allocator import give_back_freed_memory
+
 SAMPLED_EVERY = 0.05  # seconds
 
 
@@ -19,7 +21,9 @@ class MemoryMeter:
     peak_mib = 0.0
 
     def __enter__(self) -> "MemoryMeter":
-        gc.collect()  # what an earlier run left and Python has not freed yet would hide what this one takes
+        # What an earlier run left would hide what this one takes.
+        gc.collect()
+        give_back_freed_memory()
         on_gpu = 0
         if torch.cuda.is_available():
             torch.cuda.init()  # what CUDA itself holds is no run's own

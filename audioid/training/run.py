@@ -9,6 +9,7 @@ from audioid.naming import Scalar
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.schema import Settings
+from audioid.training.allocator import keep_freed_memory
 from audioid.training.build import build
 from audioid.training.cost import cost
 from audioid.training.evaluate import evaluate
@@ -29,6 +30,7 @@ def run(settings: Settings, folder: Path, chosen: Mapping[str, Scalar]) -> None:
         SystemExit: it was stopped; what was reached is kept.
     """
     _quiet()
+    keep_freed_memory()
     print(folder.name, flush=True)
     watch, memory = Stopwatch(), MemoryMeter()
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
