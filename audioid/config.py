@@ -28,7 +28,8 @@ from audioid.files import read_yaml
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
 from audioid.program import program
-from audioid.schema import OPTIONS, Section, Settings, checked, checked_option
+from audioid.schema import OPTIONS, Section, Settings
+from audioid.validation import checked, checked_option
 
 PACKAGE = Path(__file__).parent
 # Inside the package once installed, beside it in a checkout.

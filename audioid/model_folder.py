@@ -22,7 +22,8 @@ from audioid.classifier import AudioClassifier, build_classifier
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.models import from_format_1
-from audioid.schema import RENAMED, Section, checked, checked_option
+from audioid.schema import Section
+from audioid.validation import RENAMED, checked, checked_option
 
 FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from audioid import naming
 from audioid.errors import AudioidError, did_you_mean
 from audioid.files import read_yaml
-from audioid.schema import LOGGERS, RENAMED
+from audioid.schema import LOGGERS
+from audioid.validation import RENAMED
 
 PATH_KEYS = (*naming.PATHS, "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, *naming.LITERALS)

@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 
 from audioid.config import CONF, check_command_line, compose
 from audioid.errors import AudioidError
-from audioid.schema import OPTIONS, RENAMED, Section, Settings
+from audioid.schema import OPTIONS, Section, Settings
+from audioid.validation import RENAMED
 
 # What an option needs beside itself.
 NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"], "custom": ["model.target=my_nets.Tiny"]}

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
-from audioid.schema import Section, checked, flat
+from audioid.schema import Section, flat
+from audioid.validation import checked
 
 # What may differ between paired runs, or says where files lie rather than what was done with them.
 # The recordings themselves are known by `index_digest`.
