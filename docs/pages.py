@@ -16,7 +16,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, page, content=text))
     package = ROOT / "audioid"
     for folder in [package, *sorted(file.parent for file in package.glob("*/__init__.py"))]:
-        modules = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in sorted(folder.glob("*.py"))]
+        files_here = folder.glob("*.py") if folder == package else folder.rglob("*.py")
+        modules = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in sorted(files_here)]
         names = [name.removesuffix(".__init__") for name in modules if not name.endswith(".__main__")]
         text = "\n\n".join([f"# {folder.name}", *(f"::: {name}" for name in names)])
         files.append(File.generated(config, f"reference/{folder.name}.md", content=text))

@@ -35,4 +35,4 @@ def grouped_training(overrides: Sequence[str]) -> str:
     """The command, for a shell, that trains on what `overrides` choose with near duplicates on one side."""
     chosen = [text.split("=", 1) for text in overrides if not text.startswith("split")]
     words = [f"{key}={shlex.quote(value)}" for key, value in chosen]
-    return " ".join(["python train.py", *words, "split=grouped split.group=near_duplicates"])
+    return " ".join([program("train"), *words, "split=grouped split.group=near_duplicates"])

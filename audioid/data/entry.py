@@ -158,7 +158,7 @@ def disk_errors(place: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what = "the disk is full; free some space (make clean-cache empties the store)"
+            what = "the disk is full; free some space (the store may be removed, it is made anew when needed)"
         else:
             what = f"{error.strerror or error}; make it writable"
         raise AudioidError(f"{place}: {what} or set store.root to a folder elsewhere") from error

@@ -22,7 +22,8 @@ def joined(groups: RowNumbers, others: RowNumbers) -> RowNumbers:
     """Groups in which rows are together that are so in either of two groupings, directly or through other rows.
 
     Args:
-        groups, others: `(rows,)`, numbered from 0 without gaps.
+        groups: `(rows,)`, numbered from 0 without gaps.
+        others: `(rows,)`, numbered from 0 without gaps.
 
     Returns:
         `(rows,)`, numbered from 0 in the order of the smallest number in `groups`.

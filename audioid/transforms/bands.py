@@ -228,7 +228,8 @@ class BandPower(torch.nn.Module):
     Args:
         frequencies: centre frequencies in hertz, lowest first.
         image: where its amplitude scale is signed, mean coefficients (their real part) instead.
-        norm, padding: as for `audioid.transforms.cwt`.
+        norm: as for `audioid.transforms.cwt`.
+        padding: as for `audioid.transforms.cwt`.
     """
 
     def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:

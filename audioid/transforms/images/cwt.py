@@ -17,7 +17,9 @@ class Cwt(TimeFrequencyTransform):
     """Wavelet images; see `TimeFrequencyTransform`.
 
     Args:
-        wavelet, norm, padding: as for `audioid.transforms.cwt`.
+        wavelet: as for `audioid.transforms.cwt`.
+        norm: as for `audioid.transforms.cwt`.
+        padding: as for `audioid.transforms.cwt`.
         scales: PyWavelets scales from the first to the last number, instead of the image's frequencies.
         first_samples: only this many samples from the start are shown.
     """

@@ -32,7 +32,9 @@ class FilterPower(torch.nn.Module):
 
     Args:
         centers: frequencies in hertz `(bands,)`, rising.
-        n_fft, win_length, window: as for `Fft`.
+        n_fft: as for `Fft`.
+        win_length: as for `Fft`.
+        window: as for `Fft`.
     """
 
     starts: Tensor

@@ -20,7 +20,9 @@ class Mfcc(TimeFrequencyTransform):
     Row 0 is the mean of a column of the mel image, from 0 to 1; the others are its shape, coarse to fine, from -1 to 1.
 
     Args:
-        n_fft, win_length, window: as for `Fft`.
+        n_fft: as for `Fft`.
+        win_length: as for `Fft`.
+        window: as for `Fft`.
         n_mels: number of bands, even on the mel scale from `f_min` to `f_max`; null for one per row.
         n_mfcc: number of coefficients, resized to the image's rows; null for one per row, as far as `n_mels` goes.
     """
