@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from audioid import models, transforms
-from audioid.models import Network, Normalize
+from audioid.models import Network, Normalize, Whole
 from audioid.transforms.image import TimeFrequencyTransform
 
 
@@ -17,7 +17,7 @@ class AudioClassifier(nn.Module):
     The picture has no weights, so what `state_dict` holds is the statistics of the training images and the network's.
     """
 
-    def __init__(self, transform: TimeFrequencyTransform, normalize: Normalize, network: Network) -> None:
+    def __init__(self, transform: TimeFrequencyTransform, normalize: Normalize, network: Network | Whole) -> None:
         super().__init__()
         self.transform, self.normalize, self.network = transform, normalize, network
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from audioid import overrides as command_line
 from audioid import registry, rules
@@ -36,7 +36,9 @@ PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 # A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
 SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
-MOST_JOBS = 500  # jobs of a sweep that are all checked; of a larger one, each value on its own
+MOST_JOBS = 200  # jobs of a sweep that are all checked; of a larger one, all pairs of values
+# Keys whose values agree with any other: the first stands for all, once each is known to be a value.
+JUDGED_ONCE = ("seed", "split.seed")
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
@@ -65,6 +67,8 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         return list(arguments)
     flags = [text for text in arguments if text not in found.overrides]
     config_dir = Path(found.config_dir).expanduser() if found.config_dir else None
+    if config_dir and not config_dir.is_dir():
+        raise AudioidError(f"--config-dir: {config_dir} is no folder; name one that has folders such as model/")
     overrides, options = parse(found.overrides), known_options(config_dir)
     resume = [override for override in overrides if override.key_or_group == "resume" and override.value()]
     if resume:
@@ -81,7 +85,7 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
-    _check_jobs(overrides, options, config_name, config_dir)
+    _check_jobs(overrides, options, config_name, config_dir, is_sweep=is_sweep)
     arguments = [*flags, *command_line.keep_swept_options(overrides)]
     swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
     if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
@@ -95,11 +99,16 @@ def validate(config: DictConfig) -> Settings:
     Raises:
         AudioidError: a key is unknown or missing, or its value is of a wrong type or out of range.
     """
+    return _settings(_plain(config))
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
     try:
-        values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+        return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        raise AudioidError(f"{error.full_key}: is missing; give it a value") from error
     except OmegaConfBaseException as error:
-        raise AudioidError(f"{error.full_key}: {_first_line(error)}; give it a value") from error
-    return _settings(values)
+        raise AudioidError(f"{error.full_key}: {_first_line(error)}; correct it") from error
 
 
 def known_keys() -> Iterator[str]:
@@ -137,36 +146,57 @@ def _offer(overrides: Sequence[Override], options: Mapping[str, set[str]]) -> No
                 ConfigStore.instance().store(group=group, name=name, node={**node, "name": name})
 
 
-def _check_jobs(overrides: Sequence[Override], options: Mapping[str, set[str]], name: str, own: Path | None) -> None:
-    """Composes and validates what each job of a sweep would get, or the only one."""
+def _check_jobs(
+    overrides: Sequence[Override], options: Mapping[str, set[str]], name: str, own: Path | None, *, is_sweep: bool
+) -> None:
+    """Validates what each job of a sweep would get, or the only one.
+
+    Hydra takes some 30 ms to compose one. It composes the first, and what each other option makes of its group; values
+    are set in that. Experiments change many groups, so each of their combinations is composed.
+    """
     place = [] if own is None else [f"hydra.searchpath=[file://{own.absolute().as_posix()}]"]
-    choices = [alternatives(override, options) for override in overrides]
+    choices = [alternatives(override, options)[: 1 if override.key_or_group in JUDGED_ONCE else None]
+               for override in overrides]  # fmt: skip
     first = [texts[0] for texts in choices]
-    config = _composed([*place, *first], name)
-    validate(config)
-    # Hydra takes some 30 ms for each; values alone are set in what it composed for the options.
-    is_value = [len(texts) > 1 and override.key_or_group not in options for override, texts in
-                zip(overrides, choices, strict=True)]  # fmt: skip
-    refers = "${" in str(OmegaConf.to_container(config))
+    keys = [override.key_or_group for override in overrides]
+    has_experiment = "experiment" in keys
 
     @cache
-    def base(texts: tuple[str, ...]) -> dict[str, Any]:
-        return cast(dict[str, Any], OmegaConf.to_container(_composed([*place, *texts], name), resolve=True))
+    def composed(texts: tuple[str, ...]) -> dict[str, Any]:
+        return _plain(_composed([*place, *texts], name))
 
+    for job in _jobs(choices):
+        is_plain = not any("${" in text for text in job)
+        kept = [text if not is_plain or (has_experiment and keys[k] in ("experiment", "transform")) else first[k]
+                for k, text in enumerate(job)]  # fmt: skip
+        values = deepcopy(composed(tuple(kept)))
+        for k, text in enumerate(job):
+            if text == kept[k] or keys[k] not in options:
+                continue
+            values[keys[k]] = deepcopy(composed((*kept[:k], text, *kept[k + 1 :]))[keys[k]])
+        for k, text in enumerate(job):
+            if text != kept[k] and keys[k] not in options and not keys[k].startswith("hydra"):
+                _set(values, keys[k], _value(text))
+        settings = _settings(values)
+        rules.check_places(settings.data)
+        if is_sweep and settings.trainer.devices > 1:
+            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
+
+
+def _jobs(choices: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Every combination; of more than MOST_JOBS all pairs of choices, the others at their first."""
     if prod(map(len, choices)) <= MOST_JOBS:
-        jobs = list(product(*choices))
-    else:
-        jobs = [(*first[:k], text, *first[k + 1 :]) for k, texts in enumerate(choices) for text in texts[1:]]
-    for job in jobs[1:]:
-        if refers or any("${" in text for text in job):
-            validate(_composed([*place, *job], name))
-            continue
-        kept = tuple(text for text, alone in zip(job, is_value, strict=True) if not alone)
-        values = deepcopy(base(kept))
-        for override in parse(text for text, alone in zip(job, is_value, strict=True) if alone):
-            if not override.is_hydra_override():
-                _set(values, override.key_or_group, override.value())
-        _settings(values)
+        yield from product(*choices)
+        return
+    first = [texts[0] for texts in choices]
+    for i, j in combinations(range(len(choices)), 2):
+        for one, other in product(choices[i], choices[j]):
+            yield tuple(one if k == i else other if k == j else text for k, text in enumerate(first))
+
+
+@cache
+def _value(text: str) -> Any:
+    return parse([text])[0].value()
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
@@ -174,7 +204,7 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         values = values.setdefault(group, {}) if key.startswith(f"{FREE_KEY}.") else values[group]
     if groups and name not in values and not key.startswith(FREE_KEY):
-        raise AudioidError(f"{key}: not a key of the chosen {groups[0]}; choose the {groups[0]} that has it")
+        raise AudioidError(_not_of_the_chosen(key))
     values[name] = value
 
 
@@ -202,8 +232,13 @@ def _composed(texts: Sequence[str], config_name: str) -> DictConfig:
         stranger = re.match(r"Could not override '([\w.]+)'", str(error))
         if stranger is None:
             raise AudioidError(f"configuration: {_first_line(error)}; correct it") from error
-        group = stranger[1].split(".")[0]
-        raise AudioidError(f"{stranger[1]}: not a key of the chosen {group}; choose the {group} that has it") from error
+        raise AudioidError(_not_of_the_chosen(stranger[1])) from error
+
+
+def _not_of_the_chosen(key: str) -> str:
+    group, _, name = key.partition(".")
+    having = [f"{group}={option}" for option, schema in OPTIONS.get(group, {}).items() if name in schema.model_fields]
+    return f"{key}: not a key of the chosen {group}; {' or '.join(having)} has it"
 
 
 def _name(transform: str, seed: int, overrides: Sequence[str], swept: Sequence[str] | None = None) -> str:

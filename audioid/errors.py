@@ -12,7 +12,7 @@ class AudioidError(Exception):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """What to do about a name that is not there: the nearest that is, or where all of them are listed."""
-    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.7)
     return f"did you mean {found[0]}?" if found else f"{program('train')} --help lists the keys"
 
 

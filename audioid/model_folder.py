@@ -67,7 +67,7 @@ def save(
         AudioidError: the folder cannot be written.
     """
     weights = weights_as_bytes(
-        {name: values.detach().cpu().contiguous() for name, values in classifier.state_dict().items()}
+        {name: values.detach().cpu().clone().contiguous() for name, values in classifier.state_dict().items()}
     )
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(weights)
@@ -79,7 +79,7 @@ def save(
 
 
 def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
-    """The model that `save` left in `folder`, on the CPU.
+    """The model that `save` left in `folder`, or in the folder `model` of that run, on the CPU.
 
     Args:
         trust: dotted names of networks, and names of options of other packages, that may be imported and run.
@@ -88,6 +88,8 @@ def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
         AudioidError: a file is missing or damaged, of another format, or the two do not belong together; the network
             is code that is not trusted.
     """
+    if not (folder / DESCRIPTION).exists() and (folder / "model" / DESCRIPTION).exists():
+        folder = folder / "model"
     file = folder / DESCRIPTION
     description = _read_description(file, trust)
     # Weights that a network would begin with are replaced by those of the folder.

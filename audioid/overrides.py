@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from audioid import naming
 from audioid.errors import AudioidError, did_you_mean
 from audioid.files import read_yaml
-from audioid.schema import LOGGERS
+from audioid.program import program
+from audioid.schema import FREE_ON_RESUME, LOGGERS
 from audioid.validation import RENAMED
 
 PATH_KEYS = (*naming.PATHS, "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
@@ -91,6 +92,8 @@ def check_names(overrides: Sequence[Override], keys: Collection[str], options: O
         key = override.key_or_group
         if override.is_hydra_override() or key == "hydra":
             continue
+        if override.is_delete():
+            raise AudioidError(f"{text_of(override)}: a key cannot be taken away; give it a value")
         if key in RENAMED:
             raise AudioidError(f"{key}: renamed to {RENAMED[key]}; use that")
         if key not in keys and key not in options and not key.startswith(f"{FREE_KEY}."):
@@ -98,7 +101,7 @@ def check_names(overrides: Sequence[Override], keys: Collection[str], options: O
         if key in options and key not in keys:
             for text in alternatives(override, options):
                 option = text.partition("=")[2]
-                if re.fullmatch(r"[\w.-]+", option) and option not in options[key]:
+                if re.fullmatch(r"[\w.-]*", option) and option not in options[key]:
                     *names, last = sorted(options[key])
                     listed = f"{', '.join(names)} or {last}" if names else last
                     raise AudioidError(f"{key}: there is no '{option}'; choose {listed}")
@@ -154,14 +157,27 @@ def resumed(folder: Path, more: Sequence[Override], options: Options) -> tuple[l
     if not isinstance(chosen, list):
         raise AudioidError(f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to")
     repeated = {override.key_or_group for override in more}
+    if flags:
+        _refuse_other_sweep(folder, list(map(str, chosen)), more)
     earlier = [each for each in parse(map(str, chosen)) if each.key_or_group not in ("resume", *repeated)]
+    # Where things are stored is for this machine to say: the store evicts what it has no room for.
+    earlier = [each for each in earlier if not each.key_or_group.startswith("store.")]
     for override in earlier:
         if reason := _runs_code(override, options):
             said = text_of(override)
-            raise AudioidError(
-                f"resume: {folder} was started with {said}, which {reason}; if you trust it, say it again"
-            )
+            again = f"{program('train')} resume='{folder}' '{said}'"
+            raise AudioidError(f"resume: {folder} was started with {said}, which {reason}; if you trust it: {again}")
     return flags, [*map(text_of, earlier), *map(text_of, more), *place]
+
+
+def _refuse_other_sweep(folder: Path, chosen: Sequence[str], more: Sequence[Override]) -> None:
+    """Raises AudioidError where `more` would make another sweep of the one that is to go on."""
+    texts = {each.key_or_group: text_of(each) for each in parse(chosen)}
+    for override in more:
+        key = override.key_or_group
+        if not key.startswith(FREE_ON_RESUME) and texts.get(key) != text_of(override):
+            has = texts.get(key, f"no {key}")
+            raise AudioidError(f"{key}: the sweep in {folder} has {has}; say the same, or start another sweep")
 
 
 def _runs_code(override: Override, options: Options) -> str | None:

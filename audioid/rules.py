@@ -3,11 +3,24 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from audioid.data.split import split_problem
 from audioid.errors import AudioidError
-from audioid.schema import LOGGERS, AugmentSettings, Settings
+from audioid.schema import (
+    LOGGERS,
+    SMALLEST_ORIGINAL,
+    AugmentSettings,
+    CnnSettings,
+    CustomSettings,
+    DataSettings,
+    FolderDataSettings,
+    ManifestDataSettings,
+    Settings,
+    TimmSettings,
+)
+from audioid.targets import check_target
 from audioid.training.augment_rules import check_augment
 from audioid.transforms.rules import check_transform
 
@@ -30,6 +43,18 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         for key in (key for key, is_needy in needy.items() if is_needy):
             raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
     _check_loggers(settings.logger)
+    _check_model(settings)
+    if settings.trainer.precision == "16-mixed" and settings.trainer.accelerator == "cpu":
+        raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+
+
+def check_places(data: DataSettings) -> None:
+    """Raises AudioidError where the recordings, or their list, are not where they are said to be."""
+    if isinstance(data, FolderDataSettings) and not Path(data.root).expanduser().is_dir():
+        there = "is not a folder" if Path(data.root).expanduser().exists() else "does not exist"
+        raise AudioidError(f"{data.root}: {there}; set data.root")
+    if isinstance(data, ManifestDataSettings) and not Path(data.file).expanduser().is_file():
+        raise AudioidError(f"{data.file}: is not a file; set data.file")
 
 
 def _check_loggers(names: Sequence[str]) -> None:
@@ -41,3 +66,17 @@ def _check_loggers(names: Sequence[str]) -> None:
             raise AudioidError(f"logger: {name} is not installed; pip install 'audioid[{name}]'")
     if len(set(names)) < max(1, len(names)):
         raise AudioidError(f"logger: {names} does not name each once; choose of {', '.join(known)}")
+
+
+def _check_model(settings: Settings) -> None:
+    model, size = settings.model, settings.image.size
+    if model.name == "original" and size < SMALLEST_ORIGINAL:
+        raise AudioidError(f"image.size: {size} is too small for model=original; make it at least {SMALLEST_ORIGINAL}")
+    if isinstance(model, CnnSettings) and settings.data.batch_size == 1 and size <= 2**model.depth:
+        raise AudioidError(
+            "data.batch_size: 1 and images brought down to one pixel leave nothing to normalise; raise it"
+        )
+    if isinstance(model, TimmSettings) and find_spec("timm") is None:
+        raise AudioidError("model=timm: needs the package timm; pip install 'audioid[timm]'")
+    if isinstance(model, CustomSettings):
+        check_target(model.target)

@@ -92,7 +92,7 @@ class CwtSettings(TransformSettings):
     wavelet: str
     norm: Literal["l1", "l2"]
     padding: Literal["zero", "reflect"]
-    scales: list[int] | None
+    scales: list[Annotated[int, Field(ge=1, le=10**5)]] | None
     first_samples: Annotated[int, Field(ge=2)] | None
 
 
@@ -131,6 +131,9 @@ class AugmentSettings(Section):
 
 class ModelSettings(Section):
     name: str
+
+
+SMALLEST_ORIGINAL = 16  # image.size that its layers can take
 
 
 class OriginalSettings(ModelSettings):
@@ -217,6 +220,12 @@ class Settings(Section):
 
 
 LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
+# What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
+FREE_ON_RESUME = (
+    "resume",
+    "store.",
+    *(f"trainer.{key}" for key in ("max_epochs", "accelerator", "devices", "strategy")),
+)
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
 OPTIONS: dict[str, dict[str, type[Section]]] = {
     "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
@@ -236,9 +245,9 @@ OPTIONS: dict[str, dict[str, type[Section]]] = {
 }
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"model": {"width": 32}}` as `{"model.width": 32}`."""
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"seed": 0, "model": {"width": 32}}` as `{"seed": 0, "model.width": 32}`; what lies deeper is one value."""
     pairs: dict[str, Any] = {}
     for key, value in values.items():
-        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        pairs |= {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, Mapping) else {key: value}
     return pairs

@@ -151,7 +151,7 @@ def second_run(folder: Path, root: Path | None, quick: bool) -> Figures:
     run_folder.mkdir()
     started = time.perf_counter()
     with contextlib.suppress(FirstStep), contextlib.redirect_stdout(io.StringIO()):
-        run_module.run(settings, run_folder, {})
+        run_module.run(settings, run_folder, [])
     figures["second_first_step_seconds"] = time.perf_counter() - started
     return figures
 

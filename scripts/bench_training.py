@@ -70,7 +70,7 @@ def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, AudioDat
         patch.object(Trainer, "fit", timed),
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        run(settings, Path(folder), {})
+        run(settings, Path(folder), [])
     return clock, *seen
 
 

@@ -1,5 +1,6 @@
 """The configuration: every option composes, and every mistake is told in one line that says what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from audioid.schema import OPTIONS, Section, Settings
 from audioid.validation import RENAMED
 
 # What an option needs beside itself.
-NEEDS = {"folder": ["data.root=somewhere"], "manifest": ["data.file=list.csv"], "custom": ["model.target=my_nets.Tiny"]}
+NEEDS = {
+    "folder": ["data.root=somewhere"],
+    "manifest": ["data.file=list.csv"],
+    "custom": ["model.target=json.JSONDecoder"],
+}
 CHOICES = [
     (group.name, file.stem)
     for group in sorted(CONF.iterdir())
@@ -22,6 +27,8 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
+    if option == "timm":
+        pytest.importorskip("timm")
     settings = compose([f"{group}={option}", *NEEDS.get(option, [])])
     if group != "experiment":
         chosen = getattr(settings, group)
@@ -121,7 +128,7 @@ def test_a_pattern_needs_no_quotes() -> None:
 
 @pytest.mark.parametrize("text", ["model.arguments={hidden:64}", "model.arguments.hidden=64"])
 def test_a_network_of_ones_own_takes_any_argument(text: str) -> None:
-    checked = check_command_line(["model=custom", "model.target=my_nets.Tiny", text])
+    checked = check_command_line(["model=custom", "model.target=json.JSONDecoder", text])
     assert compose(checked).model.model_dump()["arguments"] == {"hidden": 64}
 
 
@@ -193,7 +200,7 @@ def test_a_folder_from_elsewhere_runs_no_code(text: str, kind: str, tmp_path: Pa
         OmegaConf.save(OmegaConf.create(chosen), tmp_path / ".hydra" / "overrides.yaml")
     else:
         OmegaConf.save(OmegaConf.create({"hydra": {"overrides": {"task": chosen}}}), tmp_path / "multirun.yaml")
-    with pytest.raises(AudioidError, match=r"^resume: .* was started with .*; if you trust it, say it again$"):
+    with pytest.raises(AudioidError, match=r"^resume: .* was started with .*; if you trust it: .* resume=.*$"):
         check_command_line([f"resume={tmp_path}"])
 
 
@@ -260,3 +267,52 @@ def test_a_name_of_one_s_own_is_kept() -> None:
 def test_several_loggers_are_a_list_and_one_needs_none() -> None:
     assert compose([]).logger == ["tensorboard"]
     assert compose(["logger=[tensorboard,csv]"]).logger == ["tensorboard", "csv"]
+
+
+def test_where_things_are_stored_is_not_taken_from_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(
+        OmegaConf.create(["seed=1", "store.root=/victim", "store.max_gib=0.01"]), tmp_path / ".hydra" / "overrides.yaml"
+    )
+    checked = check_command_line([f"resume={tmp_path}"])
+    assert checked[0] == "seed=1"
+    assert not [text for text in checked if text.startswith("store.")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=original", "image.size=12"], "image.size: 12 is too small for model=original"),
+        (["model=custom", "model.target=Tiny"], "model.target=Tiny: is no dotted name"),
+        (["model=custom", "model.target=no_such.Tiny"], "model.target=no_such.Tiny: there is no module no_such"),
+        (["-m", "trainer.devices=2", "seed=0,1"], "trainer.devices: a sweep gives each run one device"),
+        (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "trainer.precision: 16-mixed needs a GPU"),
+        (["transform=cwt", "transform.scales=[1,100000000]"], "transform.scales: "),
+        (["model.depth=8", "image.size=8", "data.batch_size=1"], "data.batch_size: "),
+        (["--config-dir", "nonesuch"], "--config-dir: nonesuch is no folder"),
+        (["~experiment"], "~experiment: a key cannot be taken away"),
+        (["transform=cwt", "transform.wavelet=gmw0.001-0.001"], "transform.wavelet: there is no 'gmw0.001-0.001'"),
+    ],
+)
+def test_what_needs_no_recordings_is_judged_before_any_is_read(arguments: list[str], message: str) -> None:
+    with pytest.raises(AudioidError, match=f"^{re.escape(message)}"):
+        check_command_line(arguments)
+
+
+def test_seeds_do_not_make_a_sweep_slow_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[object] = []
+    monkeypatch.setattr("audioid.rules.check", lambda *given: judged.append(given))
+    check_command_line(
+        ["-m", "model=cnn,original", "seed=range(0,1000)", "split.seed=range(0,1000)", "optimizer=sgd,adamw"]
+    )
+    assert len(judged) < 10
+
+
+def test_a_wrong_pair_is_found_in_the_largest_sweep() -> None:
+    many = [
+        "transform.n_fft=2048,512",
+        "transform.win_length=256,1024",
+        "model.width=" + ",".join(map(str, range(1, 300))),
+    ]
+    with pytest.raises(AudioidError, match="win_length"):
+        check_command_line(["-m", *many])

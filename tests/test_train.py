@@ -49,7 +49,7 @@ def test_a_run_leaves_its_whole_record(tones: Path, command: Command, capsys: py
     assert sum(parts) == 24  # type: ignore[arg-type]
     assert found["epochs"] == 8
     assert found["test_accuracy"] > 0.7  # type: ignore[operator]
-    assert set(found["seconds"]) == {"index", "decode", "transform", "fit", "test", "total"}  # type: ignore[call-overload]
+    assert set(found["seconds"]) == {"index", "decode", "transform", "fit", "test", "record", "total"}  # type: ignore[call-overload]
 
     table = pd.read_csv(run / "predictions.csv", keep_default_na=False)
     assert list(table.columns) == ["path", "label", "predicted", "group", "high", "low"]

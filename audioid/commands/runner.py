@@ -51,7 +51,7 @@ def error_line(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; choose a folder that can be written"
     if isinstance(error, MemoryError | RuntimeError) and NO_MEMORY.search(str(error)):
-        return "model.width: there is not enough memory; lower it, image.size or data.batch_size"
+        return "memory: there is not enough; lower model.width, image.size, audio.seconds or data.batch_size"
     return None
 
 

@@ -35,3 +35,6 @@ def work() -> None:
         sample_rate=data.sample_rate,
         seconds=data.seconds,
     )
+    print(
+        f"{sum(1 for _ in root.glob('*/*.wav'))} recordings of {sum(1 for _ in root.iterdir())} instruments in {root}"
+    )

@@ -11,9 +11,7 @@ from omegaconf import DictConfig
 
 from audioid.commands.runner import error_line, run_command
 from audioid.config import CONF, check_command_line, validate
-from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.naming import hyperparameters
 from audioid.program import program
 from audioid.schema import Settings
 
@@ -28,10 +26,7 @@ def job(config: DictConfig) -> None:
             sys.exit(status)  # here, since Hydra would add lines of its own
         return
     try:
-        settings = validate(config)
-        if settings.trainer.devices > 1:
-            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
-        run_in(folder, settings, chosen.overrides.task)
+        run_in(folder, validate(config), chosen.overrides.task)
     except Exception as error:
         line = error_line(error) or f"{type(error).__name__}: {str(error).strip() or 'see error.txt'}".splitlines()[0]
         with replacing(folder / "error.txt") as part:
@@ -49,10 +44,9 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
     if run_folder.is_done(folder, settings):
         print(f"{folder.name}: done already", flush=True)
         return
-    run_folder.claim(folder, settings, overrides)
     from audioid.training.run import run  # heavy, so after the configuration is known to be right
 
-    run(settings, folder, hyperparameters(settings.model_dump(), overrides))
+    run(settings, folder, overrides)
 
 
 def main() -> int:

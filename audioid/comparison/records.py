@@ -98,8 +98,9 @@ def _read(folder: Path) -> Run:
     metrics = checked(Metrics, {key: found[key] for key in Metrics.model_fields if key in found}, "metrics.json")
     config = folder / ".hydra" / "config.yaml"
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
-    if earlier := found.get("earlier_max_epochs"):  # its learning rate did not follow the curve of an unbroken run
-        choices["trainer.max_epochs"] = ", then ".join(map(str, [*earlier, choices.get("trainer.max_epochs")]))
+    if (last := found.get("max_epochs")) is not None:
+        # After a change on the way the learning rate did not follow the curve of an unbroken run.
+        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(found.get("earlier_max_epochs") or []), last]))
     return Run(
         **metrics.model_dump(),
         folder=folder,

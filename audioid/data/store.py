@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 SAY_WHO_WAITS = 10.0  # seconds
+# What an entry is called; whatever else lies where the store is told to be is none of its business.
+ENTRY_NAME = re.compile("[0-9a-f]{32}")
 STALLED = 600.0  # seconds without a new row, after which the maker of an entry is taken to hang
 
 # Given positions in the checksums, one result for each in that order: a row, or the reason why there is none.
@@ -210,10 +213,11 @@ class Store:
 
     def _make_room(self, needed: int) -> None:
         """Evict until `needed` bytes more fit, the longest unused first; clear away what killed makers left."""
-        for part in self.root.glob("*/*.part"):
+        for part in (part for part in self.root.glob("*/*.part") if ENTRY_NAME.fullmatch(part.stem)):
             with suppress(Timeout), only_maker(part):
                 shutil.rmtree(part, ignore_errors=True)  # its maker may just have finished
-        used = {rows.parent: _last_use_and_size(rows.parent) for rows in self.root.glob("*/*/rows.npy")}
+        entries = [rows.parent for rows in self.root.glob("*/*/rows.npy") if ENTRY_NAME.fullmatch(rows.parent.name)]
+        used = {entry: _last_use_and_size(entry) for entry in entries}
         excess = sum(size for _, size in used.values()) + needed - self.max_bytes
         for folder, (_, size) in sorted(used.items(), key=lambda item: item[1]):
             if excess > 0 and evict(folder):

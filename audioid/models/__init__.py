@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from audioid.errors import AudioidError
 from audioid.models.cost import multiply_adds
 from audioid.models.custom import load_target
 from audioid.models.format_1 import from_format_1
-from audioid.models.network import Network, as_network
+from audioid.models.network import Network, Whole, as_network
 from audioid.models.normalize import Normalize
 from audioid.registry import maker_of
 
-__all__ = ["AudioidError", "Network", "Normalize", "build", "from_format_1", "load_target", "multiply_adds"]
+__all__ = ["Network", "Normalize", "Whole", "build", "from_format_1", "load_target", "multiply_adds"]
 
 
-def build(model: Mapping[str, Any], *, in_channels: int, n_classes: int, image_size: int) -> Network:
+def build(model: Mapping[str, Any], *, in_channels: int, n_classes: int, image_size: int) -> Network | Whole:
     """The network `model["name"]`, made with the other items of `model` as options.
 
     Raises:

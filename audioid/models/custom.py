@@ -1,15 +1,13 @@
 """A network of the user's own: `model=custom model.target=my_nets.Tiny`."""
 
 import importlib
-import os
-import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from audioid.errors import AudioidError, one_line
 from audioid.registry import register
 from audioid.schema import CustomSettings
+from audioid.targets import check_target
 
 
 @register("model", "custom", CustomSettings)
@@ -35,12 +33,8 @@ def load_target(target: str) -> Callable[..., object]:
     Raises:
         AudioidError: it is no dotted name, the module is missing or fails, or has no such callable.
     """
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", target):
-        raise AudioidError(f"model.target={target}: is no dotted name; write MODULE.NAME, such as my_nets.Tiny")
+    check_target(target)
     name, _, attribute = target.rpartition(".")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that no file there hides a library; a script's own path lacks it
-    importlib.invalidate_caches()
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:

@@ -1,5 +1,7 @@
 """What every network is made of: features and a head."""
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -21,15 +23,50 @@ class Network(nn.Module):
         return logits
 
 
-def as_network(module: object, origin: str, *, in_channels: int, n_classes: int, image_size: int) -> Network:
-    """A module from elsewhere as a `Network`, after two random images have shown that it gives logits.
+class Whole(nn.Module):
+    """A network of somebody else's, images to logits, which stays as it is.
 
-    Its own `features` and `head` are taken if its logits are those of one after the other. Else the head is the linear
-    layer whose output the logits are; where there is none, the logits themselves count as features. Neither the random
-    state nor running statistics change.
+    Where its own `features` and `head` give its logits one after the other, they are its features and its head. Else
+    its head is the linear layer whose output the logits are, if there is one, and its features are what that layer is
+    given; or else the logits themselves count as features.
+    """
+
+    def __init__(self, module: nn.Module, head: nn.Module | None, features: nn.Module | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self._head, self._features = [head or nn.Identity()], [features]  # lists, since the module has their weights
+
+    @property
+    def head(self) -> nn.Module:
+        """From features to logits."""
+        return self._head[0]
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.module(images)
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """The embedding of each image, `(batch, n_features)`."""
+        if own := self._features[0]:
+            embedding: Tensor = own(images)
+            return embedding
+        seen: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            logits = self(images)
+        finally:
+            hook.remove()
+        return seen[0] if seen else logits
+
+
+def as_network(module: object, origin: str, *, in_channels: int, n_classes: int, image_size: int) -> Whole:
+    """A module from elsewhere as a network, after two random images have shown that it gives logits.
+
+    Neither the random state nor running statistics change.
 
     Raises:
-        AudioidError: it is no module, fails, or gives no finite logits `(2, n_classes)`; begins with `origin`.
+        AudioidError: it is no module, has no weights, fails, or gives no logits `(2, n_classes)`, in evaluation or in
+            training; begins with `origin`.
     """
     if not isinstance(module, nn.Module):
         raise AudioidError(f"{origin}: gives {type(module).__name__}, not a torch.nn.Module; return the network")
@@ -43,14 +80,35 @@ def as_network(module: object, origin: str, *, in_channels: int, n_classes: int,
         images = torch.randn(2, in_channels, image_size, image_size)
         try:
             logits = module.eval()(images)
+            for hook in hooks:
+                hook.remove()
+            own = _own_parts(module, images, logits)
+            in_training = deepcopy(module).train()(images)
         except Exception as error:
             problem = f"fails on images {tuple(images.shape)} ({one_line(error)})"
             raise AudioidError(f"{origin}: {problem}; try another image.size, or correct the network") from error
-        for hook in hooks:
-            hook.remove()
-        _check_logits(logits, origin, n_classes)
-        network = _own_parts(module, images, logits) or _cut_at_last_linear(module, calls, logits)
-    return network.train()
+        for found in (logits, in_training):
+            _check_logits(found, origin, n_classes)
+    if not any(weights.requires_grad for weights in module.parameters()):
+        raise AudioidError(f"{origin}: has no weights to train; return a network that has some")
+    if not logits.isfinite().all():
+        raise AudioidError(f"{origin}: gives logits that are not finite for random images; correct its initial weights")
+    if own:
+        return Whole(module.train(), own[1], own[0])
+    layers = [layer for layer, _ in calls]
+    heads = [layer for layer, output in calls if output is logits and layers.count(layer) == 1]
+    return Whole(module.train(), heads[0] if heads else None)
+
+
+def _own_parts(module: nn.Module, images: Tensor, logits: object) -> tuple[nn.Module, nn.Module] | None:
+    features, head = getattr(module, "features", None), getattr(module, "head", None)
+    if not (isinstance(features, nn.Module) and isinstance(head, nn.Module) and isinstance(logits, Tensor)):
+        return None
+    try:
+        agrees = torch.allclose(head(features(images)), logits, rtol=1e-4, atol=1e-5)
+    except Exception:  # they are called so, and mean something else
+        return None
+    return (features, head) if agrees else None
 
 
 def _check_logits(logits: object, origin: str, n_classes: int) -> None:
@@ -59,26 +117,3 @@ def _check_logits(logits: object, origin: str, n_classes: int) -> None:
         raise AudioidError(
             f"{origin}: gives {found} for 2 images, not logits (2, {n_classes}); correct what it returns"
         )
-    if not logits.isfinite().all():
-        raise AudioidError(f"{origin}: gives logits that are not finite for random images; correct its initial weights")
-
-
-def _own_parts(module: nn.Module, images: Tensor, logits: Tensor) -> Network | None:
-    features, head = getattr(module, "features", None), getattr(module, "head", None)
-    if not (isinstance(features, nn.Module) and isinstance(head, nn.Module)):
-        return None
-    try:
-        agrees = torch.allclose(head(features(images)), logits, rtol=1e-4, atol=1e-5)
-    except Exception:  # they are called so, and mean something else
-        return None
-    return Network(features, head) if agrees else None
-
-
-def _cut_at_last_linear(module: nn.Module, calls: list[tuple[nn.Module, Tensor]], logits: Tensor) -> Network:
-    layers = [layer for layer, _ in calls]
-    for layer, output in calls:
-        if output is logits and layers.count(layer) == 1 and layer is not module:
-            name = next(name for name, part in module.named_modules() if part is layer)
-            module.set_submodule(name, nn.Identity())
-            return Network(module, layer)
-    return Network(module, nn.Identity())

@@ -5,7 +5,7 @@ from torch import nn
 from audioid.errors import AudioidError
 from audioid.models.network import Network
 from audioid.registry import register
-from audioid.schema import OriginalSettings
+from audioid.schema import SMALLEST_ORIGINAL, OriginalSettings
 
 
 @register("model", "original", OriginalSettings)
@@ -19,7 +19,9 @@ def original(*, width: int, in_channels: int, n_classes: int, image_size: int) -
     """
     rows = ((image_size - 4) // 2 - 4) // 2
     if rows < 1:
-        raise AudioidError(f"image.size: {image_size} is too small for model=original; make it at least 16")
+        raise AudioidError(
+            f"image.size: {image_size} is too small for model=original; make it at least {SMALLEST_ORIGINAL}"
+        )
     features = nn.Sequential(
         nn.Conv2d(in_channels, 16, 5),
         nn.ReLU(inplace=True),

@@ -31,7 +31,7 @@ class Recordings:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """StoredRows of the index, of the waveforms and of the images correspond; the split names them by number."""
+    """Rows of the index, of the waveforms and of the images correspond; the split names them by number."""
 
     index: Index
     split: SplitIndices
@@ -48,8 +48,10 @@ class Stopwatch:
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - started, 3)
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.perf_counter() - started, 3)
 
 
 def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> PreparedData:

@@ -29,27 +29,14 @@ class ProgressLines(Checkpoint):
             print(f"  epoch {epoch:>3}/{epochs}  {values}", flush=True)
 
 
-class Budgets(Callback):
-    """Remembers, in the checkpoint, which `max_epochs` a run had before it went on with another one: `earlier`."""
+class Course(Callback):
+    """Writes into each checkpoint which `max_epochs` the run has had, the first first, and whether it ended early."""
 
-    def __init__(self) -> None:
-        self.known: list[int] = []
+    def __init__(self, max_epochs: list[int]) -> None:
+        self.max_epochs = max_epochs
 
-    @property
-    def earlier(self) -> list[int]:
-        """Those before the last one, the first first."""
-        return self.known[:-1]
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epochs = trainer.max_epochs or 0
-        if self.known[-1:] != [epochs]:
-            self.known.append(epochs)
-
-    def state_dict(self) -> dict[str, list[int]]:
-        return {"known": self.known}
-
-    def load_state_dict(self, state_dict: dict[str, list[int]]) -> None:
-        self.known = list(state_dict["known"])
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["course"] = {"max_epochs": self.max_epochs, "ended_early": trainer.should_stop}
 
 
 class KeepBest(Checkpoint):

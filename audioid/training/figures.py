@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from audioid.transforms.image import FREQUENCY
+
 mpl.use("Agg")
 
 Values = NDArray[np.floating]
@@ -19,7 +21,8 @@ def draw_image(axes: Axes, image: Values, times: Values, row_values: Values, row
     """An image `(rows, time)` with ticks at round values of its rows and at round seconds; row 0 is at the bottom."""
     colours: dict[str, Any] = {"cmap": "magma"}
     if image.min() < 0:
-        largest = np.abs(image).max()
+        # The first of cepstral coefficients, the level, would leave no colour for the others.
+        largest = np.abs(image if row_label == FREQUENCY else image[1:]).max()
         colours = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **colours)
     for axis, values in ((axes.xaxis, times), (axes.yaxis, row_values)):

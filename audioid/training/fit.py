@@ -1,5 +1,6 @@
 """Training: from a classifier with initial weights to the one of the epoch to keep, over stops if need be."""
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,24 @@ from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
 from audioid.schema import Settings
-from audioid.training.callbacks import Budgets, KeepBest, KeepLast, ProgressLines
+from audioid.training.callbacks import Course, KeepBest, KeepLast, ProgressLines
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run has behind it: epochs, the `max_epochs` it has had, the first first, and whether it ended early."""
+
+    epochs: int = 0
+    max_epochs: tuple[int, ...] = ()
+    ended_early: bool = False
+    digest: str | None = None  # of its recordings
+
+    def is_over(self, max_epochs: int) -> bool:
+        """Whether nothing is left to train."""
+        return self.epochs >= max_epochs or (self.ended_early and self.max_epochs[-1] == max_epochs)
 
 
 @dataclass(frozen=True)
@@ -38,19 +53,22 @@ def fit(
     settings: Settings,
     folder: Path,
     *,
+    progress: Progress,
     loggers: list[Logger],
     reporter: Callback,
 ) -> Fitted | None:
-    """Trains the classifier and gives it the weights of the epoch to keep; goes on from a checkpoint in `folder`.
+    """Trains the classifier and gives it the weights of the epoch to keep; goes on from a checkpoint, if any.
 
     None where there is nothing to judge: on all devices but the first, and after `fast_dev_run`.
 
     Raises:
-        AudioidError: training diverged, the checkpoint is damaged, or it is of other recordings.
+        AudioidError: training diverged, or the settings do not go with the sizes of the parts.
         SystemExit: it was stopped; what was reached is kept.
     """
-    budgets = Budgets()
-    trainer = _trainer(settings, folder, loggers, [reporter, budgets], has_validation=len(prepared.split.val) > 0)
+    max_epochs = settings.trainer.max_epochs
+    known = [*progress.max_epochs, *([max_epochs] if progress.max_epochs[-1:] != (max_epochs,) else [])]
+    _check_batches(settings, prepared)
+    trainer = _trainer(settings, folder, loggers, [reporter, Course(known)], has_validation=len(prepared.split.val) > 0)
     augment = registry.maker_of("augment", settings.augment.name)(
         settings.augment.model_dump(),
         classifier.transform,
@@ -78,22 +96,37 @@ def fit(
         trainer.fit(module, data)
         print("  fast_dev_run: a batch of training and of validation went well; nothing was recorded", flush=True)
         return None
-    epochs = _fit(module, data, trainer, folder, settings.trainer.max_epochs)
+    epochs = _fit(module, data, trainer, folder, progress)
     # Only the cosine's course depends on how many epochs there were to be.
-    changed = budgets.earlier if settings.scheduler.name == "cosine" else []
+    changed = known[:-1] if settings.scheduler.name == "cosine" else []
     return Fitted(epochs, changed) if trainer.is_global_zero else None
 
 
-def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, max_epochs: int) -> int:
+def _check_batches(settings: Settings, prepared: PreparedData) -> None:
+    """What can be judged of the settings only now that the parts are known."""
+    chosen, parts = settings.trainer, prepared.split
+    if not len(parts.val):
+        needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": chosen.patience}
+        for key in (key for key, is_needy in needy.items() if is_needy):
+            raise AudioidError(f"{key}: needs a validation part, and there is none; set split.val_fraction above 0")
+    batches = math.ceil(len(parts.train) / settings.data.batch_size)
+    if isinstance(chosen.limit_train_batches, float) and batches * chosen.limit_train_batches < 1:
+        raise AudioidError(
+            f"trainer.limit_train_batches: {chosen.limit_train_batches:g} of {batches} batches is none; raise it"
+        )
+
+
+def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, progress: Progress) -> int:
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
-    reached = _reached(last)
+    reached = progress.epochs
     try:
-        if reached < max_epochs:
+        if not progress.is_over(trainer.max_epochs or 0):
             trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
     except SystemExit as stop:
-        kept = f"; go on with: {program('train')} resume='{folder}'" if last.exists() else ""
-        print(f"Stopped in epoch {trainer.current_epoch + 1}{kept}", file=sys.stderr)
+        kept = "go on" if last.exists() else "nothing was kept yet; begin again"
+        again = f"{kept} with: {program('train')} resume='{folder}'"
+        print(f"Stopped in epoch {trainer.current_epoch + 1}; {again}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
     kept_epoch = best if best.exists() else last
@@ -101,22 +134,32 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
     return reached
 
 
-def _reached(checkpoint: Path) -> int:
-    """How many epochs the run that wrote this checkpoint had behind it; 0 where there is none.
+def read_progress(folder: Path, max_epochs: int, digest: str) -> Progress:
+    """What the run of this folder has behind it, which is to go on to `max_epochs` over the recordings of `digest`.
 
     Raises:
-        AudioidError: the checkpoint is damaged.
+        AudioidError: the checkpoint is damaged, it is of other recordings, or it is further than is asked for.
     """
+    checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
-        return 0
+        return Progress()
     try:
         found = torch.load(checkpoint, map_location="cpu", weights_only=True)
         missing = {"epoch", "state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers"} - set(found)
         if missing:
             raise KeyError(*sorted(missing))
-        return int(found["epoch"]) + 1
+        course, recordings = found["course"], found["AudioDataModule"]["digest"]
+        reached = Progress(int(found["epoch"]) + 1, tuple(course["max_epochs"]), course["ended_early"], recordings)
     except Exception as error:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
+    if reached.digest != digest:
+        raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
+    if reached.epochs > max_epochs:
+        raise AudioidError(
+            f"trainer.max_epochs: {max_epochs} is less than the {reached.epochs} epochs that the run in {folder} has "
+            "behind it; raise it, or choose another folder"
+        )
+    return reached
 
 
 def _trainer(

@@ -15,7 +15,8 @@ class MemoryMeter:
     """Measures, in a `with`, the memory that the block itself takes, on the processor and on the GPU together.
 
     `peak_mib` is the most that this process held during the block less what it held when the block began, in MiB.
-    Resident memory is sampled, so what is held for less than SAMPLED_EVERY may be missed.
+    Pages of files do not count, such as libraries and the store's, which other runs share. The rest is sampled, so what
+    is held for less than SAMPLED_EVERY may be missed.
     """
 
     peak_mib = 0.0
@@ -30,7 +31,7 @@ class MemoryMeter:
             torch.cuda.reset_peak_memory_stats()
             on_gpu = torch.cuda.memory_allocated()
         self._process = psutil.Process()
-        self._most = self._process.memory_info().rss
+        self._most = self._held()
         self._start = self._most + on_gpu
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -45,4 +46,9 @@ class MemoryMeter:
 
     def _sample(self) -> None:
         while not self._ended.wait(SAMPLED_EVERY):
-            self._most = max(self._most, self._process.memory_info().rss)
+            self._most = max(self._most, self._held())
+
+    def _held(self) -> int:
+        found = self._process.memory_info()
+        held: int = found.rss - getattr(found, "shared", 0)  # only Linux tells the two apart
+        return held

@@ -16,7 +16,7 @@ from audioid.errors import AudioidError
 
 
 class ClassifierModule(LightningModule):
-    """Trains `network`, images `(batch, 1, size, size)` to logits `(batch, classes)`, by cross-entropy.
+    """Trains `network`, images `(batch, channels, size, size)` to logits `(batch, classes)`, by cross-entropy.
 
     `augment` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
     probabilities `(batch, classes)`. Means over each epoch's rows are logged under the epoch's number:

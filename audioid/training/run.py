@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from audioid.naming import Scalar
+from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.schema import Settings
@@ -13,17 +13,18 @@ from audioid.training.allocator import keep_freed_memory
 from audioid.training.build import build
 from audioid.training.cost import cost
 from audioid.training.evaluate import evaluate
-from audioid.training.fit import fit
+from audioid.training.fit import fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.record import metrics_of, record, write_json, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation
+from audioid.training.run_folder import claim
 
 
-def run(settings: Settings, folder: Path, chosen: Mapping[str, Scalar]) -> None:
+def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     """Trains and judges one network and leaves its record in `folder`; goes on from a checkpoint found there.
 
-    `chosen` are the hyperparameters by which this run is told from others.
+    `overrides` are what was chosen on the command line, by which this run is told from others.
 
     Raises:
         AudioidError: the recordings or the settings do not allow it.
@@ -39,16 +40,21 @@ def run(settings: Settings, folder: Path, chosen: Mapping[str, Scalar]) -> None:
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         print(f"  {_described(prepared)}", flush=True)
         classifier = build(settings, prepared)
-        reporter = Reporter(settings.model_dump(), chosen)
+        progress = read_progress(folder, settings.trainer.max_epochs, prepared.index.digest)
+        claim(folder, settings, overrides)
+        values = settings.model_dump()
+        reporter = Reporter(values, hyperparameters(values, overrides))
         with watch("fit"):
-            fitted = fit(classifier, prepared, settings, folder, loggers=loggers, reporter=reporter)
+            fitted = fit(classifier, prepared, settings, folder, progress=progress, loggers=loggers, reporter=reporter)
         if fitted is None:
             return
         with watch("test"):
             evaluation = evaluate(classifier, prepared, batch_size=settings.data.batch_size, device=device)
-        figures = cost(classifier, prepared, settings.audio)
-        record(folder, settings, prepared, classifier, evaluation)
-        log_evaluation(loggers, prepared, evaluation, classifier.transform, fitted.epochs, settings.audio.sample_rate)
+        with watch("record"):
+            figures = cost(classifier, prepared, settings.audio)
+            record(folder, settings, prepared, classifier, evaluation)
+            rate = settings.audio.sample_rate
+            log_evaluation(loggers, prepared, evaluation, classifier.transform, fitted.epochs, rate)
     # The last file: a run without it is not done.
     metrics = metrics_of(settings, prepared, fitted, evaluation)
     times = {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}

@@ -8,14 +8,7 @@ import yaml
 
 from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
-from audioid.schema import Settings, flat
-
-# What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
-FREE_ON_RESUME = (
-    "resume",
-    "store.",
-    *(f"trainer.{key}" for key in ("max_epochs", "accelerator", "devices", "strategy")),
-)
+from audioid.schema import FREE_ON_RESUME, Settings, flat
 
 
 def is_done(folder: Path, settings: Settings) -> bool:
@@ -24,6 +17,9 @@ def is_done(folder: Path, settings: Settings) -> bool:
     Raises:
         AudioidError: the folder belongs to a run with other settings.
     """
+    for part in (".hydra", "checkpoints", "model"):
+        if (folder / part).is_symlink():
+            raise AudioidError(f"{folder / part}: is a link out of the run's folder; choose another folder")
     config = folder / ".hydra" / "config.yaml"
     if not config.exists():
         return False
@@ -46,9 +42,14 @@ def is_done(folder: Path, settings: Settings) -> bool:
 def claim(folder: Path, settings: Settings, overrides: Sequence[str]) -> None:
     """Makes the folder of a run that begins or goes on, and writes down what was chosen.
 
+    The figures of a run that had ended, and now goes on for longer, are kept as `earlier_metrics.json`: those that
+    stand beside the new choices shall be theirs.
+
     Raises:
         AudioidError: the folder cannot be written.
     """
+    if (folder / "metrics.json").exists():
+        (folder / "metrics.json").replace(folder / "earlier_metrics.json")
     for name, values in (("config", settings.model_dump()), ("overrides", list(overrides))):
         with replacing(folder / ".hydra" / f"{name}.yaml") as part:
             part.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

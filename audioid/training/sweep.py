@@ -19,18 +19,21 @@ class CompareAtEnd(Callback):
         from audioid.errors import AudioidError
 
         sweep = Path(config.hydra.sweep.dir)
+        failed = sorted(sweep.glob("*/error.txt"))
+        if config.trainer.fast_dev_run and not failed:  # nothing was recorded
+            return
         try:
             print(compare(sweep, sweep))
         except AudioidError as error:
             print(f"error: {error}", file=sys.stderr)
         print(f"Look at every run: tensorboard --logdir '{sweep}'")
-        failed = sorted(sweep.glob("*/error.txt"))
         for file in failed:
             print(
                 f"error: {file.parent.name}: {file.read_text(encoding='utf-8').splitlines()[0]} ({file})",
                 file=sys.stderr,
             )
         if failed:
-            go_on = f"{program('train')} resume='{sweep}'"
+            code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
+            go_on = " ".join([program("train"), f"resume='{sweep}'", *code])
             print(f"{len(failed)} of the runs failed; mend and go on: {go_on}", file=sys.stderr)
             sys.exit(1)

@@ -62,8 +62,8 @@ def _is_positive(*values: float) -> bool:
 
 
 def _is_morse(beta: float, gamma: float) -> bool:
-    # So that the peak, beta / gamma to the power of 1 / gamma, is a number a float holds.
-    return _is_positive(beta, gamma) and abs(math.log(beta / gamma)) < 100 * gamma
+    # So that the peak, beta / gamma to the power of 1 / gamma, is a number a float holds, and there is a band about it.
+    return min(beta, gamma) >= 0.01 and abs(math.log(beta / gamma)) < 100 * gamma
 
 
 # Family: (how its parameters are written, their number, whether it is complex, which are allowed, centre frequency).

@@ -249,6 +249,16 @@ def test_evicts_what_was_used_the_longest_time_ago(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a", "c", "d"]
 
 
+def test_removes_nothing_but_its_own_entries(tmp_path: Path) -> None:
+    """Whatever the folder is that it was told to use."""
+    theirs = [tmp_path / "photos" / "2024.part" / "a.jpg", tmp_path / "arrays" / "mine" / "rows.npy"]
+    for file in theirs:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"theirs")
+    Store(tmp_path, max_bytes=1).rows(STAGE, CHECKSUMS, computing(CHECKSUMS, []), shards=4)
+    assert [file.read_bytes() for file in theirs] == [b"theirs"] * 2
+
+
 def test_never_evicts_what_is_in_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     in_use = fill(tmp_path, "a", limit=10**9)
     fill(tmp_path, "b", limit=9_000)
@@ -337,7 +347,7 @@ def test_what_cannot_be_removed_stays_whole(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_clears_away_what_a_killed_maker_left(tmp_path: Path) -> None:
-    abandoned, alive = tmp_path / "old/12.part", tmp_path / "old/34.part"
+    abandoned, alive = tmp_path / f"old/{'1' * 32}.part", tmp_path / f"old/{'2' * 32}.part"
     for part in (abandoned, alive):
         part.mkdir(parents=True)
         (part / "rows.npy").write_bytes(b"x" * 1000)

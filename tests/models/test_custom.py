@@ -49,6 +49,33 @@ NETS = '''
         def forward(self, images):
             return self.layer(images).mean((2, 3))
 
+    class Dropped(nn.Module):
+        def __init__(self, in_channels, n_classes, image_size):
+            super().__init__()
+            self.features = nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, 8))
+            self.drop, self.head = nn.Dropout(0.5), nn.Linear(8, n_classes)
+        def forward(self, images):
+            return self.head(self.drop(self.features(images)))
+
+    class Aliased(Dropped):
+        def __init__(self, **shape):
+            super().__init__(**shape)
+            self.again = self.head
+
+    class Looked(Dropped):
+        def forward(self, images):
+            return self.head(self.features(images).to(self.head.weight.dtype))
+
+    class Frozen(Tiny):
+        def __init__(self, **shape):
+            super().__init__(**shape)
+            self.requires_grad_(False)
+
+    class Training(Tiny):
+        def forward(self, images):
+            logits = super().forward(images)
+            return (logits, logits) if self.training else logits
+
     def raising(**_): raise KeyError("two\\nlines")
     def number(**_): return 7
     def wide(in_channels, n_classes, image_size):
@@ -78,7 +105,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-def build(target: str, **arguments: Any) -> models.Network:
+def build(target: str, **arguments: Any) -> Any:
     model = {"name": "custom", "target": target, "arguments": arguments}
     return models.build(model, in_channels=2, n_classes=4, image_size=12)
 
@@ -122,6 +149,23 @@ def test_features_and_head_of_its_own_are_taken_if_they_are_the_whole() -> None:
     assert other.features(images).shape == (3, 4)
 
 
+@pytest.mark.parametrize("name", ["Dropped", "Aliased", "Looked"])
+def test_a_network_trains_as_it_was_written(name: str) -> None:
+    """With what lies between its features and its head, with a layer of two names, and where it looks at its layers."""
+    torch.manual_seed(0)
+    network = build(f"my_nets.{name}")
+    torch.manual_seed(0)
+    whole = models.load_target(f"my_nets.{name}")(in_channels=2, n_classes=4, image_size=12)
+    assert isinstance(whole, nn.Module)
+    images = torch.randn(64, 2, 12, 12)
+    for mode in (True, False):
+        torch.manual_seed(1)
+        found = network.train(mode)(images)
+        torch.manual_seed(1)
+        assert torch.equal(found, whole.train(mode)(images))
+    torch.testing.assert_close(network.head(network.features(images)), found)
+
+
 def test_a_network_without_a_linear_head_is_its_own_features() -> None:
     network = build("my_nets.Whole")
     images = torch.randn(3, 2, 12, 12)
@@ -137,8 +181,7 @@ def test_the_trial_changes_neither_the_random_state_nor_statistics() -> None:
     assert torch.equal(state, torch.get_rng_state())
     assert isinstance(whole, nn.Module)
     for name, weights in whole.state_dict().items():
-        renamed = name.replace("last", "head") if name.startswith("last") else f"features.{name}"
-        assert torch.equal(network.state_dict()[renamed], weights)
+        assert torch.equal(network.state_dict()[f"module.{name}"], weights)
 
 
 def test_layers_that_learn_their_size_are_ready_after_the_trial() -> None:
@@ -165,6 +208,8 @@ def test_layers_that_learn_their_size_are_ready_after_the_trial() -> None:
         ("my_nets.number", ["gives int, not a torch.nn.Module"]),
         ("my_nets.wide", ["gives a tensor (2, 5) for 2 images, not logits (2, 4)"]),
         ("my_nets.twins", ["gives tuple for 2 images, not logits (2, 4)"]),
+        ("my_nets.Training", ["gives tuple for 2 images, not logits (2, 4)"]),
+        ("my_nets.Frozen", ["has no weights to train"]),
         ("my_nets.deaf", ["fails on images (2, 2, 12, 12) (RuntimeError: ", "image.size"]),
         ("my_nets.lost", ["not finite"]),
         ("my_nets.Parts", ["raises TypeError: ", "'bend'", "model.arguments"]),

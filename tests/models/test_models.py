@@ -102,6 +102,7 @@ def test_the_original_has_the_parameters_of_its_description() -> None:
 @pytest.mark.parametrize("channels", [1, 2])
 def test_multiply_adds_are_those_of_the_closed_form(channels: int) -> None:
     network = models.build(ORIGINAL, in_channels=channels, n_classes=7, image_size=100)
+    assert isinstance(network, models.Network)
     network.features.eval()
     convolutions = 96 * 96 * 16 * 25 * channels + 44 * 44 * 32 * 25 * 16
     linear = 32 * 22 * 22 * 50 + 50 * 7

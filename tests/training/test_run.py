@@ -138,3 +138,106 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
     assert "val" not in found.accuracy
     assert found.confusion.shape == (4, 4)
+
+
+def test_figures_stand_beside_the_choices_that_made_them(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a run that had ended goes on for longer, and after it was refused or failed."""
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    first = metrics("run")
+    (tones / "low" / "kit0_0.wav").rename(tones / "gone.wav")
+    assert command("resume=run", "trainer.max_epochs=9") == 1  # other recordings
+    assert metrics("run") == first
+    assert config("run")["trainer"]["max_epochs"] == 3
+    (tones / "gone.wav").rename(tones / "low" / "kit0_0.wav")
+    monkeypatch.setattr("audioid.training.run.cost", lambda *_: dict[str, int]()["bins"])
+    with pytest.raises(KeyError):
+        command("resume=run", "trainer.max_epochs=9")
+    assert not Path("run/metrics.json").exists()
+    assert json.loads(Path("run/earlier_metrics.json").read_text(encoding="utf-8")) == first
+    monkeypatch.undo()
+
+
+def test_what_was_trained_is_not_forgotten_where_nothing_is_left_to_train(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    assert command("resume=run", "trainer.max_epochs=5") == 0
+    Path("run/metrics.json").unlink()  # as if it had been killed before
+    assert command("resume=run") == 0
+    assert (metrics("run")["epochs"], metrics("run")["earlier_max_epochs"]) == (5, [3])
+    Path("run/metrics.json").unlink()
+    assert command("resume=run", "trainer.max_epochs=4") == 1
+    assert "trainer.max_epochs: 4 is less than the 5 epochs" in capsys.readouterr().err
+
+
+def test_a_run_that_ended_early_does_not_go_on(tones: Path, command: Command) -> None:
+    chosen = ["trainer.max_epochs=60", "trainer.patience=1", "optimizer.lr=0.05"]
+    assert command(*on(tones, *chosen, "hydra.run.dir=run")) == 0
+    before = Path("run/predictions.csv").read_bytes()
+    epochs = metrics("run")["epochs"]
+    assert epochs < 60
+    Path("run/metrics.json").unlink()
+    assert command("resume=run") == 0
+    assert metrics("run")["epochs"] == epochs
+    assert Path("run/predictions.csv").read_bytes() == before
+
+
+def test_arguments_of_a_network_may_not_change_on_the_way(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("nets_of_a_run.py").write_text(
+        "from torch import nn\n"
+        "def tiny(in_channels, n_classes, image_size, bias=True):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, n_classes, bias=bias))\n"
+    )
+    target = ["model=custom", "model.target=nets_of_a_run.tiny"]
+    quick = [text for text in on(tones) if not text.startswith("model.")]
+    assert command(*quick, *target, "hydra.run.dir=run") == 0
+    (line,) = (command("resume=run", target[1]), capsys.readouterr().out.splitlines()[-1])[1:]
+    assert "done already" in line
+    assert command("resume=run", target[1], "model.arguments.bias=false", "trainer.max_epochs=5") == 1
+    assert "model.arguments: the run in" in capsys.readouterr().err
+
+
+def test_a_run_s_folder_does_not_lead_elsewhere(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    Path("run/.hydra").rename(tmp_path / "elsewhere")
+    Path("run/.hydra").symlink_to(tmp_path / "elsewhere")
+    assert command("resume=run", "trainer.max_epochs=5") == 1
+    assert "is a link out of the run's folder" in capsys.readouterr().err
+
+
+def test_a_finished_sweep_is_not_made_another(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("-m", *on(tones, "seed=0,1", "hydra.sweep.dir=sweep")) == 0
+    for more, has in (
+        ("seed=0,1,2", "seed=0,1"),
+        ("model.width=8", "model.width=4"),
+        ("optimizer=sgd", "no optimizer"),
+    ):
+        assert command("resume=sweep", more) == 1
+        assert f"has {has}; say the same" in capsys.readouterr().err
+    assert command("resume=sweep", "seed=0,1") == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "key"),
+    [
+        (["split=given", "split.val_fraction=0", "scheduler=plateau"], "scheduler"),
+        (["split=given", "split.val_fraction=0", "trainer.patience=1"], "trainer.patience"),
+        (["split=given", "split.val_fraction=0", "trainer.limit_train_batches=0.001"], "trainer.limit_train_batches"),
+    ],
+)
+def test_what_only_the_parts_can_tell_is_one_line(
+    chosen: list[str], key: str, tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted(tones.rglob("*.wav"))
+    rows = [f"{file},{file.parent.name},{'test' if number % 3 else 'train'}" for number, file in enumerate(files)]
+    Path("list.csv").write_text("\n".join(["path,label,split", *rows]))
+    assert command("data=manifest", "data.file=list.csv", *QUICK, *chosen) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {key}: ")

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from audioid import transforms
 from audioid.errors import AudioidError
@@ -74,7 +75,7 @@ def test_a_wrong_value_is_one_line_with_its_key_and_a_way_on(
         ("mfcc", {"n_mels": None, "n_mfcc": 40}, {}, {}),
     ],
 )
-def test_what_passes_is_built(
+def test_what_passes_makes_images(
     name: str,
     option: dict[str, Any],
     setting: dict[str, Any],
@@ -85,7 +86,11 @@ def test_what_passes_is_built(
     audio = AUDIO | audio
     check_transform(options[name] | option, image | setting, audio)
     n_samples = round(audio["seconds"] * RATE)
-    transforms.build(options[name] | option, image | setting, sample_rate=RATE, n_samples=n_samples)
+    made = transforms.build(options[name] | option, image | setting, sample_rate=RATE, n_samples=n_samples)
+    images = made(torch.randn(2, n_samples, generator=torch.Generator().manual_seed(0)))
+    assert images.shape == (2, 1, image["size"], image["size"])
+    assert images.isfinite().all()
+    assert not torch.equal(images[0], images[1])
 
 
 def test_a_clip_of_one_sample_and_a_length_not_known_yet(image: dict[str, Any], options: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class Squeeze(torch.nn.Module):
         super().__init__()
         sample_rate, n_samples, size = image.sample_rate, image.n_samples, image.size
         self.sample_rate, self.n_samples, self.size, self.padding = sample_rate, n_samples, size, padding
-        self.halo = math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min()))
+        self.halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min())), n_samples)
         self.columns = min(size, max(1, SAMPLES * size // n_samples))
         self.n_fft = next_smooth(math.ceil(self.columns * n_samples / size) + 2 + 2 * self.halo)
         grid = torch.fft.fftfreq(self.n_fft, 1 / sample_rate, dtype=torch.float64)
