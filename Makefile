@@ -28,7 +28,7 @@ compare: $(READY) ## The main job: both transforms, five seeds, the built-in cor
 	$(RUN) train.py -m transform=fft,cwt seed=0,1,2,3,4
 
 test: $(READY) ## Every test but the slow ones, with the share of lines they run
-	$(RUN) -m pytest --cov --cov-report=term --cov-fail-under=95
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --cov --cov-report=term --cov-fail-under=95
 
 test-all: $(READY) ## Every test, the slow ones too
 	$(RUN) -m pytest -m 'slow or not slow'

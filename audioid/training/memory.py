@@ -2,9 +2,12 @@
 
 import gc
 import threading
+from functools import cache
+from io import BytesIO
 
 import psutil
 import torch
+from matplotlib.figure import Figure
 
 from audioid.training.allocator import give_back_freed_memory
 
@@ -22,6 +25,7 @@ class MemoryMeter:
     peak_mib = 0.0
 
     def __enter__(self) -> "MemoryMeter":
+        _load_what_waits()
         # What an earlier run left would hide what this one takes.
         gc.collect()
         give_back_freed_memory()
@@ -52,3 +56,12 @@ class MemoryMeter:
         found = self._process.memory_info()
         held: int = found.rss - getattr(found, "shared", 0)  # only Linux tells the two apart
         return held
+
+
+@cache
+def _load_what_waits() -> None:
+    """Has torch and matplotlib load, once, what they put off until they are used: no run's own."""
+    torch.nn.Conv2d(1, 1, 3)(torch.zeros(1, 1, 8, 8)).sum().backward()
+    figure = Figure()
+    figure.add_subplot().set_title("a")
+    figure.savefig(BytesIO())
