@@ -117,12 +117,11 @@ def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> N
 
 def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
     assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=60")) == 0
-    arguments = [
-        sys.executable,
-        "-u",
-        str(ROOT / "train.py"),
-        *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60"),
-    ]
+    at_once = (
+        "import sys; from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else it is not kept yet
+    )
+    code = f"{at_once}; from audioid.commands.train import main; sys.exit(main())"
+    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -131,9 +130,10 @@ def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path
                 break
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "resume='" in told
+    assert "; go on with: python train.py resume='" in told
     assert "Traceback" not in told
     assert not Path("stopped/metrics.json").exists()
+    assert Path("stopped/checkpoints/last.ckpt").exists()
     assert command(f"resume={Path('stopped').absolute()}") == 0
     assert lasting(Path("stopped")) == lasting(Path("whole"))
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from audioid.files import replacing
 
+FIRST_AFTER = 10.0  # seconds, which are soon trained again
+
 
 class ProgressLines(Checkpoint):
     """A line for each tenth of the epochs, for logs and pipes where a moving bar would be noise.
@@ -72,11 +74,11 @@ class KeepBest(Checkpoint):
 
 
 class KeepLast(Checkpoint):
-    """Writes `last.ckpt` at the end of epochs, as often as takes at most a hundredth of the time."""
+    """Writes `last.ckpt` at the end of epochs, not in the first seconds, and for a hundredth of the time."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
-        self.written, self.cost = time.monotonic(), 0.0
+        self.written, self.cost = time.monotonic(), FIRST_AFTER / 100
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         started = time.monotonic()
