@@ -35,6 +35,7 @@ from audioid.config import compose
 from audioid.data.datamodule import AudioDataModule
 from audioid.files import replacing
 from audioid.schema import CosineSettings, Settings
+from audioid.training.allocator import give_back_freed_memory
 from audioid.training.run import run
 
 NETWORKS = ("cnn", "original")
@@ -79,6 +80,7 @@ def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock
     clock, epochs, size = Clock(), settings.trainer.max_epochs, settings.data.batch_size
     chosen, warmup_epochs = settings.optimizer, cast(CosineSettings, settings.scheduler).warmup_epochs
     torch.use_deterministic_algorithms(False)  # which the run has set
+    give_back_freed_memory()  # as a run does when it begins
     with clock():
         images, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.rows, data.targets))
         unseen, wanted = (torch.from_numpy(rows[data.split.val]) for rows in (data.rows, data.targets))
