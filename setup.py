@@ -1,5 +1,9 @@
 """Names the packages; everything else stands in pyproject.toml."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
-setup(packages=[*find_packages(include=["audioid*"]), "audioid.conf"])
+# Folders of configuration are packages to setuptools, which else warns of each.
+folders = [folder.as_posix().replace("/", ".") for folder in Path("conf").rglob("*") if folder.is_dir()]
+setup(packages=[*find_packages(include=["audioid*"]), "audioid.conf", *(f"audioid.{name}" for name in folders)])
