@@ -36,9 +36,8 @@ PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 # A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
 SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
-MOST_JOBS = 200  # jobs of a sweep that are all checked; of a larger one, all pairs of values
-# Keys whose values agree with any other: the first stands for all, once each is known to be a value.
-JUDGED_ONCE = ("seed", "split.seed")
+MOST_JOBS = 200  # jobs of a sweep that are all checked; of a larger one each value, and pairs of few
+SEEDS = ("seed", "split.seed")  # go with any other value
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
@@ -155,8 +154,9 @@ def _check_jobs(
     are set in that. Experiments change many groups, so each of their combinations is composed.
     """
     place = [] if own is None else [f"hydra.searchpath=[file://{own.absolute().as_posix()}]"]
-    choices = [alternatives(override, options)[: 1 if override.key_or_group in JUDGED_ONCE else None]
-               for override in overrides]  # fmt: skip
+    every = [alternatives(override, options) for override in overrides]
+    choices = [_doubtful(texts) if override.key_or_group in SEEDS else texts for override, texts in
+               zip(overrides, every, strict=True)]  # fmt: skip
     first = [texts[0] for texts in choices]
     keys = [override.key_or_group for override in overrides]
     has_experiment = "experiment" in keys
@@ -183,15 +183,25 @@ def _check_jobs(
             raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
 
 
+def _doubtful(texts: Sequence[str]) -> list[str]:
+    """Of seeds the first, the largest, and whatever is no plain number: the others are right if these are."""
+    numbers = [text for text in texts if text.partition("=")[2].isdecimal()]
+    largest = max(numbers, key=lambda text: int(text.partition("=")[2]), default=texts[0])
+    return list(dict.fromkeys([texts[0], largest, *(text for text in texts if text not in set(numbers))]))
+
+
 def _jobs(choices: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Every combination; of more than MOST_JOBS all pairs of choices, the others at their first."""
+    """Every combination; of more than MOST_JOBS each choice, and the pairs of choices that are few, others at first."""
     if prod(map(len, choices)) <= MOST_JOBS:
         yield from product(*choices)
         return
     first = [texts[0] for texts in choices]
+    for i, texts in enumerate(choices):
+        yield from ((*first[:i], text, *first[i + 1 :]) for text in texts)
     for i, j in combinations(range(len(choices)), 2):
-        for one, other in product(choices[i], choices[j]):
-            yield tuple(one if k == i else other if k == j else text for k, text in enumerate(first))
+        if len(choices[i]) * len(choices[j]) <= MOST_JOBS:
+            for one, other in product(choices[i], choices[j]):
+                yield tuple(one if k == i else other if k == j else text for k, text in enumerate(first))
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any, cast
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, ValueType
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from audioid import naming
 from audioid.errors import AudioidError, did_you_mean
@@ -67,7 +68,10 @@ def alternatives(override: Override, options: Options) -> list[str]:
     """The override as it stands, or one text for each value that a sweep may choose (of an interval, its ends)."""
     key, value = override.get_key_element(), override.value()
     if override.value_type in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.CHOICE_SWEEP, ValueType.RANGE_SWEEP):
-        return [f"{key}={each}" for each in override.sweep_string_iterator()]
+        try:
+            return [f"{key}={each}" for each in override.sweep_string_iterator()]
+        except OmegaConfBaseException as error:  # a sweep within a sweep
+            raise AudioidError(f"{text_of(override)}: cannot be swept; list plain values, or one range") from error
     if isinstance(value, IntervalSweep):
         return [f"{key}={value.start}", f"{key}={value.end}"]
     if isinstance(value, Glob):
@@ -175,7 +179,8 @@ def _refuse_other_sweep(folder: Path, chosen: Sequence[str], more: Sequence[Over
     texts = {each.key_or_group: text_of(each) for each in parse(chosen)}
     for override in more:
         key = override.key_or_group
-        if not key.startswith(FREE_ON_RESUME) and texts.get(key) != text_of(override):
+        is_free = override.is_hydra_override() or key.startswith(FREE_ON_RESUME)  # such as another launcher
+        if not is_free and texts.get(key) != text_of(override):
             has = texts.get(key, f"no {key}")
             raise AudioidError(f"{key}: the sweep in {folder} has {has}; say the same, or start another sweep")
 

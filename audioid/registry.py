@@ -1,4 +1,4 @@
-"""What can be chosen by name: the networks, pictures, augmentations and loggers of this package, and those of others.
+"""What can be chosen by name: the networks, pictures and augmentations of this package, and those of others.
 
 An option is a callable and the class of its settings, joined by `register` in the module of the callable itself:
 
@@ -6,7 +6,7 @@ An option is a callable and the class of its settings, joined by `register` in t
     class Tiny(nn.Module): ...
 
 An option of this package is found in the module of its name; one of another package through an entry point of the
-group `audioid.models` (or `transforms`, `augments`, `loggers`) whose name is the option's. A module is imported when
+group `audioid.models` (or `transforms`, `augments`) whose name is the option's. A module is imported when
 its option is chosen, not before: torch is slow to load.
 """
 

@@ -39,13 +39,18 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
     if problem := split_problem(split.model_dump(), split_defaults):
         raise AudioidError(problem)
     if not split.val_fraction and split.name != "given":
-        needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
-        for key in (key for key, is_needy in needy.items() if is_needy):
-            raise AudioidError(f"{key}: needs a validation part; set split.val_fraction above 0")
+        refuse_needs_of_validation(settings)
     _check_loggers(settings.logger)
     _check_model(settings)
     if settings.trainer.precision == "16-mixed" and settings.trainer.accelerator == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+
+
+def refuse_needs_of_validation(settings: Settings) -> None:
+    """Raises AudioidError for what watches a validation part, where there is none."""
+    needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
+    for key in (key for key, is_needy in needy.items() if is_needy):
+        raise AudioidError(f"{key}: needs a validation part, and there is none; set split.val_fraction above 0")
 
 
 def check_places(data: DataSettings) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audioid.data.split import SplitIndices
-from audioid.errors import AudioidError
 
 Numbers = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor]
@@ -87,10 +86,6 @@ class AudioDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, str]:
         """What a checkpoint keeps: which recordings these were."""
         return {"digest": self.digest}
-
-    def load_state_dict(self, state_dict: dict[str, str]) -> None:
-        if state_dict["digest"] != self.digest:
-            raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
 
     def train_dataloader(self) -> DataLoader[Batch]:
         part = RowDataset(self.training_rows, self.targets, self.split.train)

@@ -18,6 +18,7 @@ from audioid.data.datamodule import AudioDataModule
 from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
+from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
 from audioid.training.callbacks import Course, KeepBest, KeepLast, ProgressLines
 from audioid.training.module import ClassifierModule
@@ -106,9 +107,7 @@ def _check_batches(settings: Settings, prepared: PreparedData) -> None:
     """What can be judged of the settings only now that the parts are known."""
     chosen, parts = settings.trainer, prepared.split
     if not len(parts.val):
-        needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": chosen.patience}
-        for key in (key for key, is_needy in needy.items() if is_needy):
-            raise AudioidError(f"{key}: needs a validation part, and there is none; set split.val_fraction above 0")
+        refuse_needs_of_validation(settings)
     batches = math.ceil(len(parts.train) / settings.data.batch_size)
     if isinstance(chosen.limit_train_batches, float) and batches * chosen.limit_train_batches < 1:
         raise AudioidError(

@@ -19,7 +19,7 @@ def is_done(folder: Path, settings: Settings) -> bool:
     """
     for part in (".hydra", "checkpoints", "model"):
         if (folder / part).is_symlink():
-            raise AudioidError(f"{folder / part}: is a link out of the run's folder; choose another folder")
+            raise AudioidError(f"{folder / part}: is a link, which may lead elsewhere; choose another folder")
     config = folder / ".hydra" / "config.yaml"
     if not config.exists():
         return False
