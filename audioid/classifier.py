@@ -29,6 +29,10 @@ class AudioClassifier(nn.Module):
         logits: Tensor = self.network(self.normalize(images))
         return logits
 
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """As `features` and `classify` of these images, in one pass; no features where the network shows none."""
+        return self.network.features_and_logits(self.normalize(images))
+
     def features(self, waveform: Tensor) -> Tensor:
         """What the network's head decides by, `(batch, n_features)`: an embedding of each waveform."""
         features: Tensor = self.network.features(self.normalize(self.transform(waveform)))

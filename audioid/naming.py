@@ -36,18 +36,22 @@ def run_name(
 
 
 def hyperparameters(settings: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Scalar]:
-    """The transform, the seed and every key that was chosen on the command line, with the value in `settings`.
+    """The transform, the seed, the recordings and every key that was chosen, with the value in `settings`.
 
-    A group stands for the name of its option. A choice that `settings` does not hold, as an experiment's name, keeps
-    the text of the command line.
+    `data` is the name of the folder or file of recordings, or of the option that needs none: keys that only some runs
+    have would leave the others out of TensorBoard's parallel coordinates. Another group stands for the name of its
+    option. A choice that `settings` does not hold, as an experiment's name, keeps the text of the command line.
     """
     row: dict[str, Scalar] = {}
-    for key, text in ({"transform": "", "seed": ""} | _chosen(overrides)).items():
+    for key, text in ({"transform": "", "seed": "", "data": ""} | _chosen(overrides)).items():
+        if key in PATHS:
+            continue
         value: Any = settings
         for part in key.split("."):
             value = value.get(part, text) if isinstance(value, Mapping) else text
         if isinstance(value, Mapping):
-            value = value.get("name", text)
+            source = value.get("root") or value.get("file") if key == "data" else None
+            value = PurePath(source).name or source if source else value.get("name", text)
         row[key] = value if isinstance(value, Scalar) else str(value)
     return row
 

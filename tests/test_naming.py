@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PureWindowsPath
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -74,13 +75,19 @@ def test_a_row_has_the_chosen_keys_with_the_values_that_were_used() -> None:
         "transform": "cwt",
         "seed": 3,
         "audio.seconds": 2.0,
-        "data": "folder",
-        "data.root": "/x",
+        "data": "x",
         "audio.remove_dc": True,
         "experiment": "original",
         "model.width": 32,
     }
 
 
-def test_transform_and_seed_are_in_every_row() -> None:
-    assert hyperparameters(SETTINGS, []) == {"transform": "cwt", "seed": 3}
+def test_transform_seed_and_recordings_are_in_every_row() -> None:
+    """A run whose recordings come from elsewhere has no column that others lack."""
+    assert hyperparameters(SETTINGS, []) == {"transform": "cwt", "seed": 3, "data": "x"}
+    sources: dict[str, dict[str, Any]] = {"synthetic": {"per_class": 4}, "manifest": {"file": "lists/birds.csv"}}
+    for name, data in sources.items():
+        row = hyperparameters(
+            SETTINGS | {"data": {"name": name, **data}}, [f"data={name}", "data.file=lists/birds.csv"]
+        )
+        assert row == {"transform": "cwt", "seed": 3, "data": {"manifest": "birds.csv"}.get(name, name)}

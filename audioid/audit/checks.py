@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from audioid.data.index import are_uneven
+
 SILENT_DBFS = -60.0
 SHORT_SECONDS = 0.02
 # Very long: this many times the corpus's median, and a few seconds at least.
 LONG_MEDIANS, LONG_SECONDS = 10.0, 5.0
 FEW_RECORDINGS = 10
-UNEVEN = 5.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def balance_warnings(classes: pd.DataFrame) -> list[str]:
         warnings.append("There is one class only: nothing can be told apart.")
     if len(few := counts[counts < FEW_RECORDINGS].index):
         warnings.append(f"Fewer than {FEW_RECORDINGS} recordings: {', '.join(few)}.")
-    if counts.max() >= UNEVEN * counts.min():
+    if are_uneven(counts):
         warnings.append(
             f"Uneven classes: {counts.idxmax()} has {counts.max():,} recordings, {counts.idxmin()} {counts.min():,}; "
             "look at macro-F1 beside accuracy."

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 KIT_PATTERN = r"kit(\d+)_"
 NUMBERS = (f"numpy {np.__version__}", f"scipy {scipy.__version__}")
 PAIRS_SHOWN = 3
+SEARCHED = 2000  # recordings, whose near-duplicates are found in some seconds
 
 
 def read_corpus(data: DataSettings, cache: Path) -> Index:
@@ -93,15 +94,29 @@ def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
     """
     if source == "index":
         return index.groups
-    near = _near_duplicates(index, cache / "near_duplicates")
+    near = _near_duplicates(index, cache)
     return near if index.groups is None else joined(np.unique(index.groups, return_inverse=True)[1], near)
 
 
-def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
+def known_near_duplicates(index: Index, cache: Path) -> NDArray[np.int64] | None:
+    """For each row the number of its group of near-duplicates, `(rows,)`, where they are kept or soon found.
+
+    None for a corpus of more than `SEARCHED` recordings in which nobody has asked for them yet.
+    """
+    if len(index.table) > SEARCHED and not _near_duplicates_file(index, cache).exists():
+        return None
+    return _near_duplicates(index, cache)
+
+
+def _near_duplicates_file(index: Index, cache: Path) -> Path:
     version = sources_version([audio, near_duplicates], [*audio.DECODERS, *NUMBERS])
     content = "\n".join([version, *index.table["checksum"]]).encode()
-    file = cache / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
-    cache.mkdir(parents=True, exist_ok=True)
+    return cache / "near_duplicates" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
+
+
+def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
+    file = _near_duplicates_file(index, cache)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)

@@ -23,7 +23,13 @@ from audioid.errors import AudioidError
 logger = logging.getLogger(__name__)
 
 COLUMNS = (*manifest.COLUMNS, "seconds", "sample_rate", "channels", "subtype", "checksum")
+UNEVEN = 5.0
 LOOSE = "lies in no folder named after its label; move it into one"
+
+
+def are_uneven(counts: pd.Series) -> bool:
+    """Whether classes of so many recordings are so uneven that accuracy says little of the small ones."""
+    return bool(counts.max() >= UNEVEN * counts.min())
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.features(images))
         return logits
 
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Both of one pass."""
+        features = self.features(images)
+        return features, self.head(features)
+
 
 class Whole(nn.Module):
     """A network of somebody else's, images to logits, which stays as it is.
@@ -50,13 +55,18 @@ class Whole(nn.Module):
         if own := self._features[0]:
             embedding: Tensor = own(images)
             return embedding
+        features, logits = self.features_and_logits(images)
+        return logits if features is None else features
+
+    def features_and_logits(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Both of one pass; no features where the network does not call its head."""
         seen: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
         try:
             logits = self(images)
         finally:
             hook.remove()
-        return seen[0] if seen else logits
+        return seen[0] if seen else None, logits
 
 
 def as_network(module: object, origin: str, *, in_channels: int, n_classes: int, image_size: int) -> Whole:

@@ -1,10 +1,11 @@
-"""What watches a training: plain progress lines, and the state to resume from."""
+"""What watches a training: plain progress lines, its curves, and the state to resume from."""
 
 import math
 import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
@@ -39,6 +40,40 @@ class Course(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["course"] = {"max_epochs": self.max_epochs, "ended_early": trainer.should_stop}
+
+
+class Curves(Checkpoint):
+    """Keeps what each epoch gave, and writes it to `curves.csv` with each of Lightning's checkpoints.
+
+    `lr` is the learning rate that an epoch begins with. Rows of a run that was stopped go with its checkpoint, so that
+    it ends with those of an unbroken one. No checkpoint itself, for the reason of `ProgressLines`.
+    """
+
+    COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.rows, self.lr = folder / "curves.csv", list[list[float | None]](), 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        means = trainer.callback_metrics
+        names = (f"{curve}/{part}" for part in ("train", "val") for curve in ("loss", "accuracy"))
+        values = [float(means[name]) if name in means else None for name in names]
+        self.rows.append([trainer.current_epoch + 1, *values, self.lr])
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if trainer.is_global_zero:
+            with replacing(self.path) as part:
+                table = pd.DataFrame(self.rows, columns=self.COLUMNS)
+                table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+
+    def state_dict(self) -> dict[str, list[list[float | None]]]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, list[list[float | None]]]) -> None:
+        self.rows = state_dict["rows"]
 
 
 class KeepBest(Checkpoint):

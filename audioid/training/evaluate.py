@@ -19,7 +19,8 @@ PARTS = ("train", "val", "test")
 class Evaluation:
     """`log_probabilities` `(recordings, classes)`, `accuracy` and `loss` (mean cross-entropy) of each part.
 
-    A part without recordings has no accuracy and no loss. `confusion` counts `(label, predicted)` of the test part.
+    A part without recordings has no accuracy and no loss. `confusion` counts `(label, predicted)` of the test part,
+    `features` `(recordings, n_features)` are what the head was given for it, None where the network does not show them.
     """
 
     log_probabilities: dict[str, NDArray[np.float64]]
@@ -27,6 +28,7 @@ class Evaluation:
     loss: dict[str, float]
     test_macro_f1: float
     confusion: NDArray[np.int64]
+    features: NDArray[np.float32] | None
 
 
 def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size: int, device: str) -> Evaluation:
@@ -38,11 +40,17 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
     classifier.eval().to(device)
     targets = {part: prepared.index.targets[getattr(prepared.split, part)] for part in PARTS}
     found, accuracy, loss = dict[str, NDArray[np.float64]](), dict[str, float](), dict[str, float]()
+    features: list[NDArray[np.float32]] = []
     for part in PARTS:
         rows = getattr(prepared.split, part)
         batches = eval_dataloader(prepared.images, prepared.index.targets, rows, batch_size=batch_size)
+        logits = []
         with torch.inference_mode():
-            logits = [classifier.classify(images.to(device)).double() for images, _ in batches]
+            for images, _ in batches:
+                shown, given = classifier.features_and_logits(images.to(device))
+                logits.append(given.double())
+                if part == "test" and shown is not None:
+                    features.append(shown.flatten(1).float().cpu().numpy())
         found[part] = np.concatenate([each.log_softmax(1).cpu().numpy() for each in logits] or [np.empty((0, 0))])
         if len(rows):
             accuracy[part] = float((found[part].argmax(1) == targets[part]).mean())
@@ -57,4 +65,5 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
         # Over all classes: else the denominator would depend on what was predicted.
         test_macro_f1=float(f1_score(targets["test"], predicted, labels=labels, average="macro", zero_division=0)),
         confusion=confusion_matrix(targets["test"], predicted, labels=labels),
+        features=np.concatenate(features) if features else None,
     )

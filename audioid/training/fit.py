@@ -20,7 +20,7 @@ from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
-from audioid.training.callbacks import Course, KeepBest, KeepLast, ProgressLines
+from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, ProgressLines
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -171,7 +171,7 @@ def _trainer(
         if chosen.patience is not None:
             callbacks.append(EarlyStopping(monitor, mode=mode, patience=chosen.patience))
     if not chosen.fast_dev_run:
-        callbacks.append(KeepLast(checkpoints))
+        callbacks += [Curves(folder), KeepLast(checkpoints)]
     if not is_terminal:
         callbacks.append(ProgressLines())
     # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
 
 from audioid import model_folder
 from audioid.classifier import AudioClassifier
-from audioid.data.index import Index
+from audioid.data.index import Index, are_uneven
+from audioid.data.split import SplitIndices
 from audioid.files import replacing
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import Settings
@@ -22,24 +24,36 @@ from audioid.training.evaluate import Evaluation
 from audioid.training.fit import Fitted
 
 LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
+MOST_FEATURES = 64
 
 
 def record(
     folder: Path, settings: Settings, prepared: PreparedData, classifier: AudioClassifier, evaluation: Evaluation
 ) -> None:
-    """Leaves `predictions.csv` and the model folder.
+    """Leaves `predictions.csv`, `features.npy` and the model folder.
 
     Raises:
         AudioidError: they cannot be written.
     """
     probabilities = np.exp(evaluation.log_probabilities["test"])
     write_predictions(folder / "predictions.csv", prepared.index, prepared.split.test, probabilities)
+    if evaluation.features is not None:
+        write_features(folder / "features.npy", evaluation.features)
     groups = {group: getattr(settings, group).model_dump() for group in model_folder.SECTIONS}
     model_folder.save(folder / "model", classifier, labels=prepared.index.classes, **groups)
 
 
-def metrics_of(settings: Settings, prepared: PreparedData, fitted: Fitted, evaluation: Evaluation) -> dict[str, Any]:
-    """What `metrics.json` says of a run, but for what it cost."""
+def metrics_of(
+    settings: Settings,
+    prepared: PreparedData,
+    fitted: Fitted,
+    evaluation: Evaluation,
+    near_duplicates: NDArray[np.int64] | None,
+) -> dict[str, Any]:
+    """What `metrics.json` says of a run, but for what it cost.
+
+    `near_duplicates` `(rows,)` has for each row of the index its group of them, None where they are not known.
+    """
     index, parts = prepared.index, prepared.split
     return {
         "transform": settings.transform.name,
@@ -50,6 +64,9 @@ def metrics_of(settings: Settings, prepared: PreparedData, fitted: Fitted, evalu
         "n_train": len(parts.train),
         "n_val": len(parts.val),
         "n_test": len(parts.test),
+        "n_test_group_in_train": _met_in_training(index.groups, parts),
+        "n_test_near_duplicate_in_train": _met_in_training(near_duplicates, parts),
+        "uneven_classes": are_uneven(index.table["label"].value_counts()),
         "train_accuracy": evaluation.accuracy["train"],
         "val_accuracy": evaluation.accuracy.get("val"),
         "val_loss": evaluation.loss.get("val"),
@@ -63,6 +80,27 @@ def metrics_of(settings: Settings, prepared: PreparedData, fitted: Fitted, evalu
         "commit": commit(),
         "versions": versions(),
     }
+
+
+def _met_in_training(groups: NDArray[Any] | None, parts: SplitIndices) -> int | None:
+    """How many rows of the test part are of a group that the training part has rows of."""
+    return None if groups is None else int(pd.Series(groups[parts.test]).isin(groups[parts.train]).sum())
+
+
+def write_features(path: Path, features: NDArray[np.float32]) -> None:
+    """`features.npy`, float16 `(n_test, at most 64)`, rows as in `predictions.csv`: to look at, not to train on.
+
+    More dimensions are brought down to the principal components of these very features: what the test recordings
+    differ in is to be seen, and those of the training part, which are far more, need not be kept for it.
+    """
+    largest = np.finfo(np.float16).max
+    features = features.clip(-largest, largest)
+    if features.shape[1] > MOST_FEATURES:
+        centred = features - features.mean(axis=0)
+        components, strengths, _ = randomized_svd(centred, MOST_FEATURES, random_state=0)  # of fixed sign
+        features = (components * strengths).clip(-largest, largest)
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, features.astype(np.float16), allow_pickle=False)
 
 
 def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:

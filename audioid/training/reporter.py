@@ -1,6 +1,7 @@
 """What a run tells its loggers beside its curves: its choices, its scores, its errors, its sounds."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,16 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger
 
 from audioid.pipeline.recordings import PreparedData
-from audioid.schema import flat
+from audioid.schema import Settings, flat
 from audioid.training import figures
 from audioid.training.evaluate import Evaluation
 from audioid.training.loggers import TensorBoard, log_figure, log_sound
+from audioid.training.once import is_written_here
 from audioid.transforms.image import TimeFrequencyTransform
 
 MOST_EXAMPLES = 40
+# TensorBoard sorts groups of tags by name and opens the first: dozens of these shall come after the curves.
+CONFUSION = "within classes/confusion"
 
 
 class Reporter(Callback):
@@ -31,33 +35,39 @@ class Reporter(Callback):
             logger.log_hyperparams(dict(self.chosen if isinstance(logger, TensorBoard) else self.settings))
 
 
-def log_evaluation(
-    loggers: Sequence[Logger],
-    prepared: PreparedData,
-    evaluation: Evaluation,
-    transform: TimeFrequencyTransform,
-    epoch: int,
-    sample_rate: int,
-) -> None:
+def log_evaluation(loggers: Sequence[Logger], evaluation: Evaluation, classes: Sequence[str], epoch: int) -> None:
     """The scores of the weights that were kept, such as `test/accuracy`, the confusion matrix `(label, predicted)` of
-    the test part, the accuracy of each class, and an example of each: its image and its sound."""
+    the test part with the accuracy of each class."""
     scores = {"test/macro_f1": evaluation.test_macro_f1}
     for part in (part for part in ("test", "val") if part in evaluation.accuracy):
         scores |= {f"{part}/accuracy": evaluation.accuracy[part], f"{part}/loss": evaluation.loss[part]}
-    index, train = prepared.index, prepared.split.train
-    rows = train[np.unique(index.targets[train], return_index=True)[1]][:MOST_EXAMPLES]  # of each class, by path
-    names = [index.classes[target] for target in index.targets[rows]]
-    axes = transform.times.numpy(), transform.row_values.numpy(), transform.row_label
-    plots = {
-        "test/confusion": figures.confusion(evaluation.confusion, index.classes),
-        "test/accuracy per class": figures.class_accuracy(evaluation.confusion, index.classes),
-        "examples": figures.examples(prepared.images[rows], names, *axes, transform.channel_names),
-    }
-    waves = prepared.waveforms[rows]
-    waves = waves / np.abs(waves).max(axis=1, keepdims=True).clip(min=1e-9)
+    figure = figures.confusion(evaluation.confusion, classes)
     for logger in loggers:
         logger.log_metrics(scores, epoch)
-        for name, figure in plots.items():
-            log_figure(logger, name, figure, 0 if name == "examples" else epoch)
-        for name, wave in zip(names, waves, strict=True):
-            log_sound(logger, f"examples/{name}", wave, sample_rate)
+        log_figure(logger, CONFUSION, figure, epoch)
+
+
+def log_examples(
+    loggers: Sequence[Logger],
+    prepared: PreparedData,
+    transform: TimeFrequencyTransform,
+    settings: Settings,
+    folder: Path,
+) -> None:
+    """The first recording of each class, by path, as an image and as a sound; of the runs of a sweep one writes it."""
+    index = prepared.index
+    rows = np.unique(index.targets, return_index=True)[1][:MOST_EXAMPLES]
+    names = [index.classes[target] for target in index.targets[rows]]
+    sounds = {"recordings": index.digest, "audio": settings.audio.model_dump()}
+    images = sounds | {"transform": settings.transform.model_dump(), "image": settings.image.model_dump()}
+    if is_written_here(folder, images):
+        axes = transform.times.numpy(), transform.row_values.numpy(), transform.row_label
+        figure = figures.examples(prepared.images[rows], names, *axes, transform.channel_names)
+        for logger in loggers:
+            log_figure(logger, "examples", figure, 0)
+    if is_written_here(folder, sounds):
+        waves = prepared.waveforms[rows]
+        waves = waves / np.abs(waves).max(axis=1, keepdims=True).clip(min=1e-9)
+        for logger in loggers:
+            for name, wave in zip(names, waves, strict=True):
+                log_sound(logger, f"examples/{name}", wave, settings.audio.sample_rate)

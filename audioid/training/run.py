@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from audioid.data.corpus import known_near_duplicates
 from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
@@ -17,7 +18,7 @@ from audioid.training.fit import fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.record import metrics_of, record, write_json, write_skipped
-from audioid.training.reporter import Reporter, log_evaluation
+from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run_folder import claim
 
 
@@ -53,10 +54,12 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         with watch("record"):
             figures = cost(classifier, prepared, settings.audio)
             record(folder, settings, prepared, classifier, evaluation)
-            rate = settings.audio.sample_rate
-            log_evaluation(loggers, prepared, evaluation, classifier.transform, fitted.epochs, rate)
+            log_evaluation(loggers, evaluation, prepared.index.classes, fitted.epochs)
+            log_examples(loggers, prepared, classifier.transform, settings, folder)
+    # The first run of a corpus looks for them: no cost of its own.
+    near = known_near_duplicates(prepared.index, Path(settings.store.root).expanduser())
     # The last file: a run without it is not done.
-    metrics = metrics_of(settings, prepared, fitted, evaluation)
+    metrics = metrics_of(settings, prepared, fitted, evaluation, near)
     times = {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)

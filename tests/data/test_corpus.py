@@ -12,7 +12,7 @@ import soundfile
 
 from audioid.config import compose
 from audioid.data import audio, corpus, near_duplicates, synthetic
-from audioid.data.corpus import read_corpus, read_groups, split_corpus
+from audioid.data.corpus import known_near_duplicates, read_corpus, read_groups, split_corpus
 from audioid.errors import AudioidError
 from audioid.schema import SyntheticDataSettings
 from tests.conftest import write_tones
@@ -60,6 +60,19 @@ def test_near_duplicates_are_searched_for_once_and_kept_together(
     assert again is not None
     np.testing.assert_array_equal(again, groups)
     assert read_groups(index, "index", tmp_path / "cache") is None
+
+
+def test_near_duplicates_of_a_large_corpus_are_known_once_somebody_has_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "SEARCHED", 7)
+    root, cache = write_tones(tmp_path / "tones", per_class=4), tmp_path / "cache"
+    index = read_corpus(compose(["data=folder", f"data.root={root}"]).data, cache)
+    assert known_near_duplicates(index, cache) is None
+    groups = read_groups(index, "near_duplicates", cache)
+    found = known_near_duplicates(index, cache)
+    assert found is not None
+    np.testing.assert_array_equal(found, groups)
 
 
 def edited(module: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from audioid.training.callbacks import KeepBest, KeepLast
+from audioid.training.callbacks import Curves, KeepBest, KeepLast
 from audioid.training.module import ClassifierModule
 
 
@@ -42,7 +43,7 @@ def fit(folder: Path, monitor: str, mode: str, resume: Path | None = None, **lim
         **limits,
         accelerator="cpu",
         logger=False,
-        callbacks=[recorder, KeepBest(folder, monitor, mode), KeepLast(folder)],
+        callbacks=[recorder, KeepBest(folder, monitor, mode), Curves(folder), KeepLast(folder)],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -80,3 +81,16 @@ def test_both_are_written_at_the_end_of_steps_too(tmp_path: Path, monkeypatch: p
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 8
     best = min(epochs, key=lambda epoch: epoch[0])[1]
     torch.testing.assert_close(kept(tmp_path), best, rtol=0, atol=0)
+
+
+def test_curves_of_a_training_that_goes_on_are_those_of_an_unbroken_one(tmp_path: Path) -> None:
+    epochs = fit(tmp_path / "whole", "loss/val", "min", max_epochs=6).epochs
+    whole = pd.read_csv(tmp_path / "whole" / "curves.csv")
+    assert list(whole.columns) == ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"]
+    assert whole["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert whole["val_loss"].tolist() == pytest.approx([value for value, _ in epochs], rel=1e-5)
+    assert (whole["lr"] == 30.0).all()
+    fit(tmp_path / "stopped", "loss/val", "min", max_epochs=2)
+    fit(tmp_path / "stopped", "loss/val", "min", tmp_path / "stopped" / "last.ckpt", max_epochs=6)
+    kept_in = [(tmp_path / run / "curves.csv").read_bytes() for run in ("whole", "stopped")]
+    assert kept_in[0] == kept_in[1]

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 import yaml
 from sklearn.metrics import f1_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from audioid import model_folder
 from audioid.comparison.records import find_runs
@@ -54,6 +56,71 @@ def test_the_model_folder_gives_back_the_predictions(transform: str, tones: Path
     waveform = torch.from_numpy(load(answer.path, **model.audio))[None]
     features = model.classifier.features(waveform)
     torch.testing.assert_close(model.classifier.network.head(features), model.classifier(waveform))
+
+
+def test_features_are_those_of_the_recordings_in_the_order_of_the_predictions(tones: Path, command: Command) -> None:
+    assert command(*on(tones, "hydra.run.dir=run")) == 0
+    features = np.load("run/features.npy", allow_pickle=False)
+    model = model_folder.load(Path("run/model"))
+    paths = pd.read_csv("run/predictions.csv")["path"]
+    waveforms = np.stack([load(tones / path, **model.audio) for path in paths])
+    expected = model.classifier.features(torch.from_numpy(waveforms)).detach().numpy()
+    assert features.dtype == np.float16
+    np.testing.assert_allclose(features, expected, rtol=2e-3, atol=1e-3)  # float16 has 11 binary digits
+
+
+def test_curves_are_what_the_epochs_gave(tones: Path, command: Command) -> None:
+    chosen = ["scheduler.warmup_epochs=0", "optimizer.lr=0.01", "logger=csv", "hydra.run.dir=run"]
+    assert command(*on(tones, *chosen)) == 0
+    curves = pd.read_csv("run/curves.csv")
+    logged = pd.read_csv("run/csv/version_0/metrics.csv").groupby("step").first()
+    for part in ("train", "val"):
+        for curve in ("loss", "accuracy"):
+            assert curves[f"{part}_{curve}"].tolist() == pytest.approx(logged[f"{curve}/{part}"].tolist(), rel=1e-5)
+    # Half a cosine over the steps of three epochs, at the first of each.
+    assert curves["lr"].tolist() == pytest.approx([0.01, 0.01 * 0.75, 0.01 * 0.25], rel=1e-5)
+    assert command(*on(tones, "split.val_fraction=0", "hydra.run.dir=no_val")) == 0
+    assert pd.read_csv("no_val/curves.csv")[["val_loss", "val_accuracy"]].isna().all(axis=None)
+
+
+def test_what_makes_figures_flatter_is_counted(tones: Path, command: Command) -> None:
+    """Test recordings of a kit that was trained on, one that was trained on itself, and classes of unequal size."""
+    copy, rate = soundfile.read(tones / "low" / "kit0_0.wav")
+    soundfile.write(tones / "low" / "louder.wav", 0.5 * copy, rate)
+    files = sorted((tones / "low").glob("*.wav")) + sorted((tones / "high").glob("kit[01]_[01].wav"))
+    table = pd.DataFrame({"path": files, "label": [file.parent.name for file in files]})
+    stems = table["path"].map(lambda file: file.stem)
+    table["group"] = stems.map({"louder": "of its own", "kit3_3": "alone"}).fillna(stems.str[:4])
+    table["split"] = np.where(stems.isin(["louder", "kit1_1", "kit1_5", "kit3_3"]), "test", "train")
+    chosen = ["data=manifest", "data.file=list.csv", "split=given", "split.val_fraction=0", *QUICK]
+    table.to_csv("list.csv", index=False)
+    assert command(*chosen, "hydra.run.dir=run") == 0
+    found = metrics("run")
+    assert (found["n_train"], found["n_test"]) == (10, 5)
+    assert found["n_test_group_in_train"] == 3  # kit 1 of either label
+    assert found["n_test_near_duplicate_in_train"] == 1
+    assert found["uneven_classes"] is True
+    table[stems.isin(["kit0_0", "kit1_1"])].drop(columns="group").to_csv("list.csv", index=False)
+    assert command(*chosen, "hydra.run.dir=bare") == 0
+    found = metrics("bare")
+    assert found["n_test_group_in_train"] is None
+    assert found["n_test_near_duplicate_in_train"] == 0
+    assert found["uneven_classes"] is False
+
+
+def test_what_a_sweep_s_runs_share_is_logged_by_one_of_them(tones: Path, command: Command) -> None:
+    assert command("-m", *on(tones, "transform=fft,cwt", "seed=0,1", "hydra.sweep.dir=sweep")) == 0
+    tags = {}
+    for run in ("fft seed=0", "fft seed=1", "cwt seed=0", "cwt seed=1"):
+        found = EventAccumulator(f"sweep/{run}").Reload().Tags()
+        tags[run] = (found["images"], found["audio"])
+    sounds, confusion = ["examples/high", "examples/low"], ["within classes/confusion"]
+    assert tags == {
+        "fft seed=0": ([*confusion, "examples"], sounds),
+        "fft seed=1": (confusion, []),
+        "cwt seed=0": ([*confusion, "examples"], []),
+        "cwt seed=1": (confusion, []),
+    }
 
 
 def test_the_record_of_a_run_that_is_done_stays_as_it_is(
@@ -120,8 +187,8 @@ def test_what_a_run_costs_does_not_depend_on_what_ran_before(tones: Path, comman
 class Named(torch.nn.Module):
     """Gives each image the logits that it holds."""
 
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        return images
+    def features_and_logits(self, images: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, images
 
 
 @pytest.mark.parametrize("predicted", [[0, 0, 1, 1], [0, 0, 1, 3], [0, 2, 1, 3]])
@@ -138,6 +205,7 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
     assert "val" not in found.accuracy
     assert found.confusion.shape == (4, 4)
+    assert found.features is None
 
 
 def test_figures_stand_beside_the_choices_that_made_them(
