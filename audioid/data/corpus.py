@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 KIT_PATTERN = r"kit(\d+)_"
 NUMBERS = (f"numpy {np.__version__}", f"scipy {scipy.__version__}")
 PAIRS_SHOWN = 3
-SEARCHED = 2000  # recordings, whose near-duplicates are found in some seconds
+SEARCHED = 1000  # recordings, whose near-duplicates are found in some ten seconds
 
 
 def read_corpus(data: DataSettings, cache: Path) -> Index:

@@ -16,8 +16,7 @@ def is_written_here(folder: Path, content: Mapping[str, Any]) -> bool:
     sweep = folder.parent
     if not (sweep / "multirun.yaml").exists():
         return True
-    mark = sweep / ".once" / hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    mark.parent.mkdir(exist_ok=True)
+    mark = sweep / f".{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}.once"
     with suppress(FileExistsError), mark.open("x", encoding="utf-8") as file:
         file.write(folder.name)
     return mark.read_text(encoding="utf-8") == folder.name

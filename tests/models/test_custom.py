@@ -164,12 +164,16 @@ def test_a_network_trains_as_it_was_written(name: str) -> None:
         torch.manual_seed(1)
         assert torch.equal(found, whole.train(mode)(images))
     torch.testing.assert_close(network.head(network.features(images)), found)
+    features, logits = network.features_and_logits(images)
+    torch.testing.assert_close(features, network.features(images))
+    torch.testing.assert_close(logits, found)
 
 
 def test_a_network_without_a_linear_head_is_its_own_features() -> None:
     network = build("my_nets.Whole")
     images = torch.randn(3, 2, 12, 12)
     torch.testing.assert_close(network.features(images), network(images))
+    assert network.features_and_logits(images)[0] is None
 
 
 def test_the_trial_changes_neither_the_random_state_nor_statistics() -> None:

@@ -14,11 +14,13 @@ from sklearn.metrics import f1_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from audioid import model_folder
+from audioid.classifier import AudioClassifier
 from audioid.comparison.records import find_runs
 from audioid.data.audio import load
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
 from audioid.identification.identify import identify
+from audioid.models import Network
 from audioid.pipeline.recordings import PreparedData
 from audioid.training.evaluate import evaluate
 from tests.conftest import Command
@@ -206,6 +208,20 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     assert "val" not in found.accuracy
     assert found.confusion.shape == (4, 4)
     assert found.features is None
+
+
+def test_the_network_runs_once_for_each_recording() -> None:
+    rows = np.arange(6)
+    images = np.random.default_rng(0).random((6, 1, 4, 4), dtype=np.float32)
+    index = Index(Path(), pd.DataFrame({"label": list("aabbab")}))
+    prepared = PreparedData(index, SplitIndices(rows[:3], rows[3:4], rows[4:]), images, images)  # type: ignore[arg-type]
+    network, seen = Network(torch.nn.Flatten(), torch.nn.Linear(16, 2)), list[int]()
+    network.features.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    classifier = AudioClassifier(torch.nn.Identity(), torch.nn.Identity(), network)  # type: ignore[arg-type]
+    found = evaluate(classifier, prepared, batch_size=2, device="cpu")
+    assert sum(seen) == 6
+    assert found.features is not None
+    np.testing.assert_array_equal(found.features, images[4:].reshape(2, 16))
 
 
 def test_figures_stand_beside_the_choices_that_made_them(
