@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from itertools import combinations, product
-from math import prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +23,7 @@ from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
+from audioid.jobs import applying, sample_choices, sample_jobs, swept_options
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
 from audioid.program import program
@@ -36,8 +35,6 @@ PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 # A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
 SWEPT_NAME = "hydra.sweep.subdir='${{run_name:${{transform.name}},${{seed}},${{hydra:overrides.task}},[{}]}}'"
-MOST_JOBS = 200  # jobs of a sweep that are all checked; of a larger one each value, and pairs of few
-SEEDS = ("seed", "split.seed")  # go with any other value
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
@@ -48,8 +45,7 @@ def compose(overrides: Sequence[str], config_name: str = "config") -> Settings:
     """
     parsed = parse(overrides)
     options = known_options(None)
-    _offer(parsed, options)
-    check_names(parsed, set(known_keys()), options)
+    _check_names(parsed, options)
     return validate(_composed([text_of(override) for override in parsed], config_name))
 
 
@@ -77,19 +73,35 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         folder = Path(str(resume[0].value())).expanduser()
         more_flags, texts = command_line.resumed(folder, more, _own_options(config_dir))
         flags, overrides = [*flags, *more_flags], parse(texts)
+    _check_names(overrides, options)
+    if not resume and not found.cfg and (more := _swept_by_experiment(overrides, config_dir, config_name)):
+        keys = {override.key_or_group for override in more}
+        overrides = [*(each for each in overrides if each.key_or_group not in keys), *more]
+        _check_names(overrides, options)
+        flags += [] if found.multirun else ["--multirun"]
     is_sweep = found.multirun or "--multirun" in flags
-    _offer(overrides, options)
-    check_names(overrides, set(known_keys()), options)
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
+    command_line.refuse_intervals(overrides)
     _check_jobs(overrides, options, config_name, config_dir, is_sweep=is_sweep)
     arguments = [*flags, *command_line.keep_swept_options(overrides)]
     swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
     if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
         return arguments
     return [*arguments, SWEPT_NAME.format(",".join(swept))]
+
+
+def _swept_by_experiment(overrides: Sequence[Override], config_dir: Path | None, config_name: str) -> list[Override]:
+    """What an experiment sweeps, as its own part of `hydra.sweeper` says, or for the same key the command line."""
+    if not any(override.key_or_group == "experiment" for override in overrides):
+        return []
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
+    hydra = _composed([*_place(config_dir), *plain], config_name, with_hydra=True).hydra
+    given = {override.key_or_group: override for override in overrides}
+    return [given.get(key) or parse([f"{key}={values}"])[0] for key, values in (hydra.sweeper.params or {}).items()]
 
 
 def validate(config: DictConfig) -> Settings:
@@ -132,8 +144,8 @@ def _own_options(config_dir: Path | None) -> dict[str, set[str]]:
     return groups
 
 
-def _offer(overrides: Sequence[Override], options: Mapping[str, set[str]]) -> None:
-    """Makes the chosen options of other packages known to Hydra, with the values that their settings give them."""
+def _check_names(overrides: Sequence[Override], options: Mapping[str, set[str]]) -> None:
+    """As `check_names`; makes the chosen options of other packages known to Hydra, with their settings' values."""
     for override in overrides:
         group = override.key_or_group
         for text in alternatives(override, options) if group in OPTIONS else ():
@@ -143,6 +155,7 @@ def _offer(overrides: Sequence[Override], options: Mapping[str, set[str]]) -> No
                 fields = OPTIONS[group][name].model_fields
                 node = {key: "???" if field.is_required() else field.get_default() for key, field in fields.items()}
                 ConfigStore.instance().store(group=group, name=name, node={**node, "name": name})
+    check_names(overrides, set(known_keys()), options)
 
 
 def _check_jobs(
@@ -153,19 +166,21 @@ def _check_jobs(
     Hydra takes some 30 ms to compose one. It composes the first, and what each other option makes of its group; values
     are set in that. Experiments change many groups, so each of their combinations is composed.
     """
-    place = [] if own is None else [f"hydra.searchpath=[file://{own.absolute().as_posix()}]"]
-    every = [alternatives(override, options) for override in overrides]
-    choices = [_doubtful(texts) if override.key_or_group in SEEDS else texts for override, texts in
-               zip(overrides, every, strict=True)]  # fmt: skip
+    choices, swept = sample_choices(overrides, options), swept_options(overrides, options)
     first = [texts[0] for texts in choices]
     keys = [override.key_or_group for override in overrides]
     has_experiment = "experiment" in keys
+    done = set[tuple[str, ...]]()
 
     @cache
     def composed(texts: tuple[str, ...]) -> dict[str, Any]:
-        return _plain(_composed([*place, *texts], name))
+        return _plain(_composed([*_place(own), *applying(texts, swept)], name))
 
-    for job in _jobs(choices):
+    for job in sample_jobs(choices, [key in swept for key in keys]):
+        applied = applying(job, swept)
+        if applied in done:
+            continue
+        done.add(applied)
         is_plain = not any("${" in text for text in job)
         kept = [text if not is_plain or (has_experiment and keys[k] in ("experiment", "transform")) else first[k]
                 for k, text in enumerate(job)]  # fmt: skip
@@ -175,33 +190,12 @@ def _check_jobs(
                 continue
             values[keys[k]] = deepcopy(composed((*kept[:k], text, *kept[k + 1 :]))[keys[k]])
         for k, text in enumerate(job):
-            if text != kept[k] and keys[k] not in options and not keys[k].startswith("hydra"):
+            if text != kept[k] and text in applied and keys[k] not in options and not keys[k].startswith("hydra"):
                 _set(values, keys[k], _value(text))
         settings = _settings(values)
         rules.check_places(settings.data)
         if is_sweep and settings.trainer.devices > 1:
             raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
-
-
-def _doubtful(texts: Sequence[str]) -> list[str]:
-    """Of seeds the first, the largest, and whatever is no plain number: the others are right if these are."""
-    numbers = [text for text in texts if text.partition("=")[2].isdecimal()]
-    largest = max(numbers, key=lambda text: int(text.partition("=")[2]), default=texts[0])
-    return list(dict.fromkeys([texts[0], largest, *(text for text in texts if text not in set(numbers))]))
-
-
-def _jobs(choices: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Every combination; of more than MOST_JOBS each choice, and the pairs of choices that are few, others at first."""
-    if prod(map(len, choices)) <= MOST_JOBS:
-        yield from product(*choices)
-        return
-    first = [texts[0] for texts in choices]
-    for i, texts in enumerate(choices):
-        yield from ((*first[:i], text, *first[i + 1 :]) for text in texts)
-    for i, j in combinations(range(len(choices)), 2):
-        if len(choices[i]) * len(choices[j]) <= MOST_JOBS:
-            for one, other in product(choices[i], choices[j]):
-                yield tuple(one if k == i else other if k == j else text for k, text in enumerate(first))
 
 
 @cache
@@ -232,10 +226,14 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _composed(texts: Sequence[str], config_name: str) -> DictConfig:
+def _place(config_dir: Path | None) -> list[str]:
+    return [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir.absolute().as_posix()}]"]
+
+
+def _composed(texts: Sequence[str], config_name: str, *, with_hydra: bool = False) -> DictConfig:
     try:
         with initialize_config_dir(version_base=None, config_dir=str(CONF)):
-            return hydra_compose(config_name, list(texts))
+            return hydra_compose(config_name, list(texts), return_hydra_config=with_hydra)
     except OmegaConfBaseException as error:
         raise AudioidError(f"{error.full_key or 'configuration'}: {_first_line(error)}; correct it") from error
     except (HydraException, ValueError) as error:

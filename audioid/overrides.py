@@ -86,6 +86,14 @@ def is_single(override: Override) -> bool:
     return alternatives(override, {}) not in ([], [text_of(override)]) and len(alternatives(override, {})) == 1
 
 
+def refuse_intervals(overrides: Sequence[Override]) -> None:
+    """Raises AudioidError for values between two bounds, where no sweeper is chosen that draws some of them."""
+    has_sweeper = any(override.key_or_group == "hydra/sweeper" for override in overrides)
+    for override in overrides:
+        if isinstance(override.value(), IntervalSweep) and not has_sweeper:
+            raise AudioidError(f"{text_of(override)}: has no end of values; list some, or choose hydra/sweeper=optuna")
+
+
 def check_names(overrides: Sequence[Override], keys: Collection[str], options: Options) -> None:
     """Holds each override to the known keys and the options of the groups.
 

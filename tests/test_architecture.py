@@ -15,6 +15,7 @@ MAY_USE_HYDRA = {
     "commands/runner.py",
     "commands/train.py",
     "config.py",
+    "jobs.py",
     "overrides.py",
     "training/run.py",
     "training/sweep.py",

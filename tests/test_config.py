@@ -222,8 +222,10 @@ def test_a_record_may_not_refer_to_itself(tmp_path: Path) -> None:
         # Each value is right, and so is every pair but one.
         (["audio.sample_rate=8000,44100", "image.f_max=4000,10000"], "image.f_max: 10000 Hz"),
         (["split=kfold", "split.folds=3,5", "split.fold=0,4"], "split.fold: is 4"),
-        (["optimizer.lr=tag(log,interval(0.001,1000))"], "optimizer.lr: 1000"),
-        (["transform=glob(*)", "transform.wavelet=mexh"], "transform.wavelet: not a key of the chosen transform"),
+        (["hydra/sweeper=basic", "optimizer.lr=tag(log,interval(0.001,1000))"], "optimizer.lr: 1000"),
+        (["transform=fft,mfcc", "transform.wavelet=mexh"], "transform.wavelet: not a key of the chosen transform"),
+        (["transform=glob(*)", "transform.wavelet=mexh"], "transform.wavelet: mexh has no phase"),  # ssq
+        (["optimizer.lr=interval(0.001,0.1)"], r"optimizer.lr=interval\(0.001,0.1\): has no end of values; "),
         (["model.width=" + ",".join(str(number) for number in range(600)), "seed=0,1"], "model.width: 0 is out"),
     ],
 )
@@ -233,7 +235,7 @@ def test_every_job_of_a_sweep_is_judged_at_start(arguments: list[str], message: 
 
 
 def test_an_interval_is_left_to_the_sweeper() -> None:
-    arguments = ["-m", "optimizer.lr=tag(log,interval(0.001,0.1))"]
+    arguments = ["-m", "hydra/sweeper=basic", "optimizer.lr=tag(log,interval(0.001,0.1))"]
     assert check_command_line(arguments)[:-1] == arguments
     with pytest.raises(AudioidError, match=r"optimizer\.lr: several values make a sweep; add -m"):
         check_command_line(arguments[1:])

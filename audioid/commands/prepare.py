@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from audioid.commands.runner import run_command
 from audioid.config import CONF, check_command_line, validate
 from audioid.errors import AudioidError
+from hydra_plugins.audioid import register
 
 
 @hydra.main(config_path=str(CONF), config_name="prepare", version_base=None)
@@ -50,6 +51,7 @@ def main() -> int:
         if "," in "".join(shards) and not {"-m", "--multirun"} & set(arguments):
             raise AudioidError("shard: several values make a sweep; add -m")
         sys.argv[1:] = [*check_command_line([text for text in arguments if text not in shards]), *shards]
+        register()
         job()
 
     return run_command(work)

@@ -14,6 +14,7 @@ from audioid.config import CONF, check_command_line, validate
 from audioid.files import replacing
 from audioid.program import program
 from audioid.schema import Settings
+from hydra_plugins.audioid import register
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=None)
@@ -52,6 +53,7 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
 def main() -> int:
     def work() -> None:
         sys.argv[1:] = check_command_line(sys.argv[1:])
+        register()
         job()
 
     return run_command(work)

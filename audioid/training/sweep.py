@@ -1,13 +1,60 @@
-"""What happens when the last run of a sweep has ended."""
+"""What happens over the whole of a sweep: a line after each run, and the comparison when the last has ended."""
 
+import os
 import sys
+import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from audioid.jobs import jobs_of
 from audioid.program import program
+from audioid.training.progress import ended_at, sweep_progress
+from hydra_plugins.audioid import ApplyingSweeper
+
+
+class ShowProgress(Callback):
+    """Tells after each run how far the sweep is. Each process of a sweep gets a copy, which knows all of the runs."""
+
+    def __init__(self) -> None:
+        self.runs, self.since = dict[Path, int](), 0.0
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        is_ours = str(config.hydra.sweeper._target_).endswith(f".{ApplyingSweeper.__name__}")  # whose runs are known
+        if is_ours and not config.trainer.fast_dev_run:
+            self.runs, self.since = _runs(config), time.time()
+            self._tell()
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.runs:
+            os.utime(config.hydra.runtime.output_dir)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        if self.runs and ended_at(Path(config.hydra.runtime.output_dir)) >= self.since:
+            self._tell()
+
+    def _tell(self) -> None:
+        print(sweep_progress(self.runs, self.since, time.time()), flush=True)
+
+
+def _runs(master: DictConfig) -> dict[Path, int]:
+    """`max_epochs` of each run of a sweep by its folder."""
+    loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, int](), HydraConfig.instance().cfg
+    for number, job in enumerate(jobs_of(master.hydra.overrides.task, loader)):
+        config = loader.load_sweep_config(master, list(job))
+        with open_dict(config):
+            config.hydra.job.num, config.hydra.job.id = number, str(number)
+        HydraConfig.instance().set_config(config)  # a folder's name may depend on the run's own overrides
+        folder = Path(config.hydra.sweep.dir, OmegaConf.select(config, "hydra.sweep.subdir")).absolute()
+        runs[folder] = config.trainer.max_epochs
+    HydraConfig.instance().cfg = before
+    return runs
 
 
 class CompareAtEnd(Callback):
@@ -22,18 +69,25 @@ class CompareAtEnd(Callback):
         failed = sorted(sweep.glob("*/error.txt"))
         if config.trainer.fast_dev_run and not failed:  # nothing was recorded
             return
-        try:
-            print(compare(sweep, sweep))
-        except AudioidError as error:
-            print(f"error: {error}", file=sys.stderr)
-        print(f"Look at every run: tensorboard --logdir '{sweep}'")
-        for file in failed:
-            print(
-                f"error: {file.parent.name}: {file.read_text(encoding='utf-8').splitlines()[0]} ({file})",
-                file=sys.stderr,
-            )
+        if not failed or any(sweep.glob("*/metrics.json")):
+            try:
+                print(compare(sweep, sweep))
+            except AudioidError as error:
+                print(f"error: {error}", file=sys.stderr)
+            print(f"Look at every run: tensorboard --logdir '{sweep}'")
         if failed:
+            _tell_failures(failed)
             code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
             go_on = " ".join([program("train"), f"resume='{sweep}'", *code])
             print(f"{len(failed)} of the runs failed; mend and go on: {go_on}", file=sys.stderr)
             sys.exit(1)
+
+
+def _tell_failures(files: list[Path]) -> None:
+    """Each error once, with the runs that ended in it: a corpus that does not go with the split fails all of them."""
+    runs = defaultdict[str, list[Path]](list)
+    for file in files:
+        runs[file.read_text(encoding="utf-8").partition("\n")[0]].append(file)
+    for line, ended in runs.items():
+        who = ended[0].parent.name if len(ended) == 1 else f"{len(ended)} runs, such as {ended[0].parent.name}"
+        print(f"error: {who}: {line} ({ended[0]})", file=sys.stderr)
