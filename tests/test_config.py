@@ -334,3 +334,55 @@ def test_two_keys_of_many_values_are_judged_in_bounded_time(monkeypatch: pytest.
 def test_a_resumed_sweep_may_go_to_another_launcher(tmp_path: Path) -> None:
     OmegaConf.save(OmegaConf.create({"hydra": {"overrides": {"task": ["seed=0,1"]}}}), tmp_path / "multirun.yaml")
     assert "hydra/launcher=joblib" in check_command_line([f"resume={tmp_path}", "hydra/launcher=joblib"])
+
+
+SWEPT = {"split.seed": "0,1", "split.fold": "range(0,5)", "transform": "fft,cwt"}
+
+
+@pytest.mark.parametrize(
+    ("more", "swept"),
+    [
+        ([], SWEPT),
+        (["split.folds=3", "seed=9"], SWEPT | {"split.fold": "range(0,3)"}),
+        (
+            ["transform=fft,cwt,cqt", "split.seed=0,1,2,3"],
+            SWEPT | {"transform": "fft,cwt,cqt", "split.seed": "0,1,2,3"},
+        ),
+        (
+            ["split.fold=0", "transform=cwt,ssq", "transform.wavelet=gmw20-3"],
+            SWEPT | {"split.fold": "0", "transform": "cwt,ssq"},
+        ),
+    ],
+)
+def test_an_experiment_that_holds_a_sweep_is_one_and_the_command_line_beats_it(
+    more: list[str], swept: dict[str, str]
+) -> None:
+    checked = check_command_line(["experiment=compare", *more])
+    assert checked == ["--multirun", *check_command_line(["experiment=compare", *more, "-m"])[1:]]
+    assert {key: value for key, _, value in (text.partition("=") for text in checked) if key in SWEPT} == swept
+    assert [text for text in checked if text.startswith("seed=")] == [text for text in more if text.startswith("seed=")]
+
+
+def test_an_experiment_of_ones_own_may_build_on_another_and_sweep_more(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [compare]\nhydra: {sweeper: {params: {image.size: '32,64'}}}\n"
+    )
+    checked = check_command_line(["--config-dir", str(tmp_path), "experiment=mine"])
+    assert "image.size=32,64" in checked
+    assert "split.seed=0,1" in checked
+    with pytest.raises(AudioidError, match=r"image\.size: 4 is out"):
+        check_command_line(["--config-dir", str(tmp_path), "experiment=mine", "image.size=32,4"])
+
+
+def test_one_job_s_configuration_is_shown_without_the_sweep() -> None:
+    arguments = ["--cfg", "job", "experiment=compare"]
+    assert check_command_line(arguments) == arguments
+
+
+def test_a_sweep_goes_on_as_it_was_begun_whatever_its_experiment_says_by_then(tmp_path: Path) -> None:
+    chosen = {"hydra": {"overrides": {"task": ["experiment=compare", "transform=fft,cwt", "split.fold=1"]}}}
+    OmegaConf.save(OmegaConf.create(chosen), tmp_path / "multirun.yaml")
+    checked = check_command_line([f"resume={tmp_path}"])
+    assert checked[:4] == ["--multirun", "experiment=compare", "transform=fft,cwt", "split.fold=1"]
+    assert not [text for text in checked if text.startswith("split.seed=")]

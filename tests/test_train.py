@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from audioid.config import compose
 from tests.conftest import RATE, Command, write_tones
 
 ROOT = Path(__file__).parent.parent
@@ -250,6 +252,85 @@ def test_a_sweep_ends_in_a_comparison(tones: Path, command: Command, capsys: pyt
     # The same sweep again has nothing left to do.
     assert command("resume=sweep") == 0
     assert capsys.readouterr().out.count("done already") == 4
+
+
+def test_a_key_of_one_arm_takes_part_in_one_sweep(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["transform=fft,cwt", "transform.wavelet=mexh,cmor1.5-1.0", "trainer.max_epochs=1"]
+    assert command("-m", *on(tones, *chosen, "hydra.sweep.dir=sweep")) == 0
+    runs = {path.parent.name: path.parent for path in Path("sweep").glob("*/metrics.json")}
+    assert set(runs) == {"fft seed=0", "cwt wavelet=mexh seed=0", "cwt wavelet=cmor1.5-1.0 seed=0"}
+    for name, run in runs.items():
+        recorded = (run / ".hydra" / "overrides.yaml").read_text()
+        assert ("transform.wavelet=" in recorded) == name.startswith("cwt")
+        content = (
+            EventAccumulator(str(run)).Reload().summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        )
+        row = set(HParamsPluginData.FromString(content).session_start_info.hparams)
+        assert ("transform.wavelet" in row) == name.startswith("cwt")
+    lines = re.findall(r"^sweep: \d.*", capsys.readouterr().out, re.M)
+    assert lines[0] == "sweep: 0 of 3 done, 3 to go"
+    assert re.fullmatch(r"sweep: 2 of 3 done, 1 to go, about \d+ (s|min) left", lines[2])
+    assert lines[3:] == ["sweep: 3 of 3 done"]
+    # Only the one that is missing is done again.
+    (runs["fft seed=0"] / "metrics.json").unlink()
+    before = {run: (run / "metrics.json").stat().st_mtime_ns for name, run in runs.items() if name != "fft seed=0"}
+    assert command("resume=sweep") == 0
+    assert re.findall(r"^sweep: \d.*", capsys.readouterr().out, re.M) == [
+        "sweep: 2 of 3 done, 1 to go",
+        "sweep: 3 of 3 done",
+    ]
+    assert before == {run: (run / "metrics.json").stat().st_mtime_ns for run in before}
+
+
+@pytest.mark.parametrize(
+    ("more", "first_and_last"),
+    [
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["sweep: 0 of 2 done, 2 to go", "sweep: 2 of 2 done"]),
+        (["hydra/sweeper=basic"], []),  # whose runs are not known here
+    ],
+)
+def test_other_launchers_and_sweepers_take_the_same_sweep(
+    more: list[str], first_and_last: list[str], tones: Path, tmp_path: Path
+) -> None:
+    chosen = ["transform=fft,cwt", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    done = subprocess.run([*TRAIN, "-m", *on(tones, *chosen, *more)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path.parent.name for path in (tmp_path / "sweep").glob("*/metrics.json")} == {"fft seed=0", "cwt seed=0"}
+    lines = re.findall(r"^sweep: \d.*", done.stdout, re.M)
+    assert [*lines[:1], *lines[-1:]] == first_and_last
+
+
+def test_the_protocol_is_an_experiment(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["experiment=compare", "split.folds=3", "split.seed=0,7", "split.fold=2", "trainer.max_epochs=1"]
+    assert command(*on(tones, *small, "hydra.sweep.dir=sweep")) == 0
+    runs = {path.parent.name: metrics(path.parent) for path in Path("sweep").glob("*/metrics.json")}
+    assert {(run["transform"], run["split_seed"], run["seed"], run["fold"]) for run in runs.values()} == {
+        (transform, seed, seed, 2) for transform in ("fft", "cwt") for seed in (0, 7)
+    }
+    assert len(runs) == 4
+    settings = yaml.safe_load(Path("sweep/fft split.seed=7 seed=7/.hydra/config.yaml").read_text())
+    assert (
+        settings["split"] | {"seed": 0}
+        == compose(["experiment=compare", "split.folds=3", "split.fold=2"]).split.model_dump()
+    )
+    assert command("resume=sweep") == 0
+    assert capsys.readouterr().out.count("done already") == 4
+
+
+def test_a_corpus_too_small_for_the_protocol_is_told_once(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in sorted((tones / "low").iterdir())[3:]:
+        file.unlink()
+    assert command(*on(tones, "experiment=compare", "hydra.sweep.dir=sweep")) == 1
+    told = capsys.readouterr()
+    assert "epoch" not in told.out
+    assert "sweep: 0 of 20 done, 20 failed" in told.out
+    (line,) = [line for line in told.err.splitlines() if line.startswith("error: 20 runs")]
+    assert "label 'low': has 3 groups" in line
+    assert "lower split.folds" in line
 
 
 def test_a_failing_run_leaves_the_others_and_is_named_at_the_end(
