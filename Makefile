@@ -24,8 +24,8 @@ endif
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev,launchers]'
 	touch $@
 
-compare: $(READY) ## The main job: both transforms, five seeds, the built-in corpus, and their comparison
-	$(RUN) train.py -m transform=fft,cwt seed=0,1,2,3,4
+compare: $(READY) ## The main job: both transforms over five folds, twice, on the built-in corpus, and their comparison
+	$(RUN) train.py experiment=compare
 
 test: $(READY) ## Every test but the slow ones, with the share of lines they run
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --cov --cov-report=term --cov-fail-under=95
