@@ -82,7 +82,7 @@ def test_help_and_messages_say_how_the_command_was_started(tmp_path: Path) -> No
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, built in a copy, since building leaves files behind."""
     source, dist = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in ("audioid", "conf"):
+    for name in ("audioid", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -129,7 +129,8 @@ def audioid(installed: Path, tmp_path: Path) -> Audioid:
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_its_configuration_whole(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    package = {file.relative_to(ROOT).as_posix() for file in (ROOT / "audioid").rglob("*") if file.is_file()}
+    folders = (ROOT / "audioid", ROOT / "hydra_plugins")
+    package = {file.relative_to(ROOT).as_posix() for folder in folders for file in folder.rglob("*") if file.is_file()}
     conf = {f"audioid/{file.relative_to(ROOT).as_posix()}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert held == {name for name in package if "__pycache__" not in name} | conf
 
