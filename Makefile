@@ -25,7 +25,7 @@ endif
 	touch $@
 
 compare: $(READY) ## The main job: both transforms over five folds, twice, on the built-in corpus, and their comparison
-	$(RUN) train.py experiment=compare
+	$(RUN) train.py experiment=compare data.per_class=56 data.kits=56
 
 test: $(READY) ## Every test but the slow ones, with the share of lines they run
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses logical --cov --cov-report=term --cov-fail-under=95

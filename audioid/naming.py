@@ -8,7 +8,7 @@ from typing import Any
 
 PATHS = ("data.root", "data.file")
 LITERALS = (*PATHS, "data.group_pattern")  # long, and full of signs that no file name may hold
-PLACES = ("resume", "store.", "logger")  # say where files go, not what is done
+PLACES = ("resume", "store.", "logger", "metric", "margin")  # say where files go or how runs are compared
 MAX_NAME = 120  # bytes: a name is also a folder's, and many such folders make a path
 
 Scalar = bool | int | float | str

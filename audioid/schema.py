@@ -205,6 +205,8 @@ class Settings(Section):
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     resume: str | None
+    metric: Literal["auto", "test_accuracy", "test_macro_f1", "test_loss"]
+    margin: Annotated[float, Field(gt=0, lt=1)]
     logger: list[str]
     audio: AudioSettings
     image: ImageSettings
@@ -223,6 +225,8 @@ LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
 # What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
 FREE_ON_RESUME = (
     "resume",
+    "metric",
+    "margin",
     "store.",
     *(f"trainer.{key}" for key in ("max_epochs", "accelerator", "devices", "strategy")),
 )

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from audioid.audit.checks import Finding
 from audioid.data.audio import Unreadable, Waveform, load
 from audioid.data.index import Index
+from audioid.data.mp3 import encode_mp3
 
 SAMPLE_RATE, SECONDS = 32000, 3.0
 # Cases of one kind that are shown with picture and player, some 30 kB each; audit.json holds all.
@@ -73,19 +73,11 @@ def _sound(index: Index, path: str) -> Sound | None:
         return None
     seconds = float(index.table.loc[index.table["path"] == path, "seconds"].iloc[0])
     wave = wave[: max(1, round(seconds * SAMPLE_RATE))]
-    return Sound(_encoded(_png(wave)), _encoded(_mp3(wave)))
+    return Sound(_encoded(_png(wave)), _encoded(encode_mp3(wave, SAMPLE_RATE)))
 
 
 def _encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _mp3(wave: Waveform) -> bytes:
-    # Some decoders give nothing for less than two frames.
-    wave = np.pad(wave, (0, max(0, SAMPLE_RATE // 5 - len(wave))))
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(wave, -1, 1), SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
-    return file.getvalue()
 
 
 def _png(wave: Waveform) -> bytes:

@@ -4,7 +4,6 @@ import argparse
 import csv
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -14,17 +13,11 @@ from typing import TYPE_CHECKING, TextIO
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
 from audioid.program import program
+from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
     from audioid.data.walk import Skipped
     from audioid.identification.identify import Answer
-
-
-def on_a_line(text: object) -> str:
-    """`text` with what would break the line, or steer the terminal, written as an escape such as `\\n`."""
-    return re.sub(
-        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: found[0].encode("unicode_escape").decode(), str(text)
-    )
 
 
 def write_table(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:

@@ -1,10 +1,10 @@
 """The runs below a folder, read from what they left there."""
 
 import json
-from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+from pathlib import Path, PurePath
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -24,32 +24,64 @@ NOT_SETTINGS = (
     "data.root",
     "data.file",
     "logger",
+    "metric",
+    "margin",
     "trainer.profiler",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.strategy",
     "hydra.",
 )
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
 
 class Metrics(Section):
-    """What a comparison takes from `metrics.json`."""
+    """What a comparison takes from `metrics.json`; what older runs did not write is None."""
 
     transform: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
     fold: Annotated[int, Field(ge=0, lt=2**31)] | None
-    train_accuracy: Annotated[float, Field(ge=0, le=1)]
-    test_accuracy: Annotated[float, Field(ge=0, le=1)]
+    train_accuracy: Share
+    val_accuracy: Share | None = None
+    val_loss: Amount | None = None
+    test_accuracy: Share
+    test_macro_f1: Share
+    test_loss: Amount
+    n_train: Count
+    n_val: Count
     n_test: Annotated[int, Field(ge=1)]
-    seconds: Annotated[float, Field(ge=0)]
+    classes: list[str]
+    uneven_classes: bool | None = None
+    n_test_group_in_train: Count | None = None
+    n_test_near_duplicate_in_train: Count | None = None
+    epochs: Count | None = None
+    seconds: Amount
+    fit_seconds: Amount | None = None
+    decode_ms_per_file: Amount | None = None
+    transform_ms_per_clip: Amount | None = None
+    parameters: Count | None = None
+    multiply_adds: Count | None = None
+    peak_memory_mib: Amount | None = None
     index_digest: str
     commit: str | None
+    versions: dict[str, str] | None = None
 
 
 class Run(Metrics):
-    """One finished run; `settings` are the choices that must agree in a comparison."""
+    """One finished run; `settings` are its choices, `transform.*` among them, as text."""
 
     folder: Path
-    options: dict[str, str]  # of the transform
+    corpus: str  # its folder's or file's name
     settings: dict[str, str]
+
+    @property
+    def split(self) -> tuple[int, int | None]:
+        """What the runs over one partition of the recordings share."""
+        return self.split_seed, self.fold
 
     @property
     def pairing(self) -> tuple[int, int, int | None]:
@@ -66,15 +98,15 @@ class LeftOut:
 def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     """All runs at or below `root`, and those that cannot be used: unfinished, damaged, or done again later.
 
-    Where the options of one transform differ between runs, they are added to its name: `cwt wavelet=mexh`.
-
     Raises:
         AudioidError: `root` is no folder, or holds no finished run.
     """
     if not root.is_dir():
         raise AudioidError(f"{root}: is no folder; name the one that the runs were written to")
     runs, left_out = [], []
-    for folder in sorted({path.parent for name in ("metrics.json", ".hydra") for path in root.rglob(name)}):
+    for folder in sorted(
+        {path.parent for name in ("metrics.json", ".hydra", "error.txt") for path in root.rglob(name)}
+    ):
         try:
             runs.append(_read(folder))
         except Exception as error:  # whatever is wrong with one run, the others can be compared
@@ -82,50 +114,51 @@ def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     if not runs:
         why = f" ({left_out[0].folder}: {left_out[0].reason})" if left_out else ""
         raise AudioidError(f"{root}: holds no finished run{why}; train first, or name another folder")
-    newest, repeated = _newest(_told_apart(runs))
+    newest, repeated = _newest(runs)
     return newest, left_out + repeated
 
 
 def _read(folder: Path) -> Run:
     """The run in `folder`; ValueError says what is wrong with it."""
     file = folder / "metrics.json"
+    failure = folder / "error.txt"
+    if not file.is_file() and failure.is_file():
+        raise ValueError(f"failed: {failure.read_text(encoding='utf-8').partition(chr(10))[0]}")
     if not file.is_file():
         raise ValueError("has no metrics.json: the run is not finished")
-    found = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"metrics.json: is damaged ({error})") from error
     if not isinstance(found, dict) or not isinstance(found.get("seconds"), dict):
         raise ValueError("metrics.json: holds no figures of a run")
-    found |= {"seconds": found["seconds"].get("total"), "commit": found.get("commit")}
+    seconds = found["seconds"]
+    found |= {"seconds": seconds.get("total"), "fit_seconds": seconds.get("fit"), "commit": found.get("commit")}
     metrics = checked(Metrics, {key: found[key] for key in Metrics.model_fields if key in found}, "metrics.json")
     config = folder / ".hydra" / "config.yaml"
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
-    if (last := found.get("max_epochs")) is not None:
+    corpus = PurePath(choices.get("data.root") or choices.get("data.file") or "the built-in corpus").name
+    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=_settings(choices, found))
+
+
+def _settings(choices: dict[str, str], metrics: dict[str, Any]) -> dict[str, str]:
+    if (last := metrics.get("max_epochs")) is not None:
         # After a change on the way the learning rate did not follow the curve of an unbroken run.
-        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(found.get("earlier_max_epochs") or []), last]))
-    return Run(
-        **metrics.model_dump(),
-        folder=folder,
-        options={k.removeprefix("transform."): v for k, v in choices.items() if k.startswith("transform.")},
-        settings={k: v for k, v in choices.items() if not k.startswith(("transform.", *NOT_SETTINGS))},
-    )
+        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(metrics.get("earlier_max_epochs") or []), last]))
+    # A group is called by its option, as on the command line.
+    choices = {key.removesuffix(".name"): value for key, value in choices.items()} | {"transform": metrics["transform"]}
+    return {key: value for key, value in choices.items() if not _is_apart(key)}
 
 
-def varying(dictionaries: list[dict[str, str]]) -> list[str]:
+def _is_apart(key: str) -> bool:
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in NOT_SETTINGS)
+
+
+def varying(dictionaries: Iterable[Mapping[str, str]]) -> list[str]:
     """The keys whose values are not the same in all of the dictionaries."""
-    keys = sorted({key for dictionary in dictionaries for key in dictionary})
-    return [key for key in keys if len({dictionary.get(key) for dictionary in dictionaries}) > 1]
-
-
-def _told_apart(runs: list[Run]) -> list[Run]:
-    """The runs with the differing options of a transform in its name."""
-    options = defaultdict(list)
-    for run in runs:
-        options[run.transform].append(run.options)
-    keys = {transform: varying(found) for transform, found in options.items()}
-
-    def name(run: Run) -> str:
-        return " ".join([run.transform, *(f"{key}={run.options.get(key)}" for key in keys[run.transform])])
-
-    return [run.model_copy(update={"transform": name(run)}) for run in runs]
+    found = list(dictionaries)
+    keys = sorted({key for dictionary in found for key in dictionary})
+    return [key for key in keys if len({dictionary.get(key) for dictionary in found}) > 1]
 
 
 def _newest(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:

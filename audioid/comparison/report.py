@@ -1,158 +1,132 @@
-"""The comparison of a folder of runs as text, table, JSON and picture."""
+"""The comparison of a folder of runs, written in every form that people and programs read."""
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from tabulate import tabulate
-
-from audioid.comparison.records import LeftOut, Run, find_runs
-from audioid.comparison.statistics import MARGIN, Comparison, Summary, comparisons
+from audioid.comparison import methods, tables, words
+from audioid.comparison.analysis import analyse
+from audioid.comparison.decisions import MARGIN
+from audioid.comparison.page import Chapter, html_page
+from audioid.comparison.records import LeftOut, find_runs
+from audioid.comparison.showing import Showing
+from audioid.comparison.study import Study, studies
+from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.terminal import on_a_line
 
-HEADERS = ("transform", "runs", "test % mean", "std", "min", "max", "train %", "seconds")
-LONGEST_TEXT = 60  # characters in the picture
-LARGEST_PICTURE = 20_000  # rows of pixels; a sweep over hundreds of settings is drawn smaller
-
-
-def compare(runs_dir: Path, out: Path) -> str:
-    """Writes `comparison.json`, `.csv` (a row per run), `.md` and `.png` to `out`; returns the text to print.
-
-    Raises:
-        AudioidError: `runs_dir` holds no finished run, or `out` cannot be written.
-    """
-    runs, left_out = find_runs(runs_dir)
-    found = comparisons(runs)
-    with replacing(out / "comparison.json") as part:
-        part.write_text(json.dumps(_plain(found, left_out, runs_dir), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    with replacing(out / "comparison.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _row(runs[0], found[0], runs_dir).keys())
-        writer.writeheader()
-        writer.writerows(_row(run, comparison, runs_dir) for comparison in found for run in comparison.runs)
-    with replacing(out / "comparison.png") as part:
-        draw(found, part)
-    with replacing(out / "comparison.md") as part:
-        body = text(found, left_out, runs_dir, "github")
-        part.write_text(f"# Comparison\n\n{body}\n\n![Test accuracy of each run](comparison.png)\n", "utf-8")
-    return f"{text(found, left_out, runs_dir, 'simple')}\n\nWritten to {out}: comparison.md, .csv, .json and .png"
-
-
-def text(found: Sequence[Comparison], left_out: Sequence[LeftOut], root: Path, style: str) -> str:
-    """Tables in tabulate's `style`, verdicts and notes, with paragraphs apart."""
-    paragraphs = []
-    for comparison in found:
-        if comparison.settings:
-            paragraphs.append(f"{_title(comparison)}:")
-        rows = [_cells(summary) for summary in comparison.summaries]
-        paragraphs.append(tabulate(rows, HEADERS, tablefmt=style, disable_numparse=True, colalign=_ALIGN))
-        paragraphs += [difference.verdict for difference in comparison.differences]
-        paragraphs += comparison.notes
-    if left_out:
-        lines = [f"- {_relative(each.folder, root)}: {each.reason}" for each in left_out]
-        paragraphs.append("\n".join([f"Left out ({len(left_out)}):", *lines]))
-    return "\n\n".join(paragraphs)
-
-
-_ALIGN = ("left", *["right"] * (len(HEADERS) - 1))
-
-
-def _cells(summary: Summary) -> tuple[str, ...]:
-    std = "-" if summary.std is None else f"{100 * summary.std:.1f}"
-    figures = (f"{100 * value:.1f}" for value in (summary.min, summary.max, summary.train_accuracy))
-    return summary.transform, str(summary.n), f"{100 * summary.mean:.1f}", std, *figures, f"{summary.seconds:.1f}"
-
-
-def _title(comparison: Comparison) -> str:
-    return ", ".join(f"{key}={value}" for key, value in comparison.settings.items())
-
-
-def _relative(folder: Path, root: Path) -> str:
-    return folder.relative_to(root).as_posix()
-
-
-def _plain(found: Sequence[Comparison], left_out: Sequence[LeftOut], root: Path) -> dict[str, Any]:
-    return {
-        "margin": MARGIN,
-        "comparisons": [
-            {
-                "settings": comparison.settings,
-                "transforms": [asdict(summary) for summary in comparison.summaries],
-                "differences": [asdict(difference) for difference in comparison.differences],
-                "notes": comparison.notes,
-                "runs": [_relative(run.folder, root) for run in comparison.runs],
-            }
-            for comparison in found
-        ],
-        "left_out": [{"folder": _relative(each.folder, root), "reason": each.reason} for each in left_out],
-    }
-
-
-def _row(run: Run, comparison: Comparison, root: Path) -> dict[str, Any]:
-    return {
-        "run": _relative(run.folder, root),
-        "transform": run.transform,
-        **comparison.settings,
-        "seed": run.seed,
-        "split_seed": run.split_seed,
-        "fold": run.fold,
-        "test_accuracy": run.test_accuracy,
-        "train_accuracy": run.train_accuracy,
-        "n_test": run.n_test,
-        "seconds": run.seconds,
-        "index_digest": run.index_digest,
-        "commit": run.commit,
-    }
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def draw(found: Sequence[Comparison], path: Path) -> None:
-    """A PNG with a row per comparison: the runs, paired by lines, and each difference with its interval."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    height = 3.2 * len(found)  # inches
-    figure = Figure(figsize=(9, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    for (left, right), comparison in zip(figure.subplots(len(found), 2, squeeze=False), found, strict=True):
-        _draw_runs(left, comparison)
-        _draw_differences(right, comparison)
-    figure.savefig(path, format="png", dpi=min(110, LARGEST_PICTURE / height))
+FORMS = ("png", "svg", "pdf")  # of each figure
+FIGURES = "figures"
 
 
-def _draw_runs(axes: Any, comparison: Comparison) -> None:
-    names = [summary.transform for summary in comparison.summaries]
-    pairs: dict[object, list[Run]] = {}
-    for run in comparison.runs:
-        pairs.setdefault(run.pairing, []).append(run)
-    for members in pairs.values():
-        places = sorted((names.index(run.transform), 100 * run.test_accuracy) for run in members)
-        axes.plot(*zip(*places, strict=True), "o-", color="0.6", linewidth=0.8, markersize=5)
-    means = [100 * summary.mean for summary in comparison.summaries]
-    axes.plot(range(len(names)), means, "_", color="C3", markersize=40, markeredgewidth=2, label="mean")
-    axes.set(ylabel="test accuracy in %", xlim=(-0.5, len(names) - 0.5))
-    # A dollar sign in a setting is no formula.
-    axes.set_title(_short(_title(comparison)), fontsize="medium", parse_math=False)
-    axes.set_xticks(range(len(names)), [_short(name) for name in names], parse_math=False)
-    axes.legend(frameon=False, markerscale=0.4)
+@dataclass(frozen=True)
+class Report:
+    """What there is to say of the runs below `root`."""
+
+    root: Path
+    chapters: Sequence[Chapter]
+    left_out: Sequence[LeftOut]
+
+    @property
+    def studies(self) -> list[Study]:
+        return [chapter.study for chapter in self.chapters]
 
 
-def _draw_differences(axes: Any, comparison: Comparison) -> None:
-    axes.axvspan(-100 * MARGIN, 100 * MARGIN, color="0.92")
-    axes.axvline(0, color="0.5", linewidth=0.8)
-    shown = [each for each in comparison.differences if each.mean is not None]
-    for place, each in enumerate(shown):
-        axes.plot(100 * np.array([each.mean]), [place], "o", color="C3")
-        if each.low is not None:
-            axes.plot(100 * np.array([each.low, each.high]), [place, place], color="C3", linewidth=2)
-    axes.set(
-        xlabel=f"difference in points and its interval (grey: below {100 * MARGIN:g})",
-        ylim=(max(len(shown), 1) - 0.5, -0.5),
-    )
-    axes.set_yticks(range(len(shown)), [_short(f"{each.first} - {each.second}") for each in shown], parse_math=False)
+def compare(
+    runs_dir: Path, out: Path, *, metric: str = "auto", margin: float = MARGIN, showing: Showing | None = None
+) -> str:
+    """Writes `comparison.json`, `comparison.csv` (a row a run), `report.md`, `report.html`, `figures/` and the
+    TensorBoard run `comparison` to `out`; returns the text to print.
+
+    Args:
+        metric: as in `study.studies`, as is `margin`.
+        showing: gives pictures and sounds of recordings; without it these are told of in words.
+
+    Raises:
+        AudioidError: `runs_dir` holds no finished run, or `out` cannot be written, or leads elsewhere by a link.
+    """
+    if (out / FIGURES).is_symlink():
+        raise AudioidError(f"{out / FIGURES}: is a link, which may lead elsewhere; remove it, or choose another --out")
+    runs, left_out = find_runs(runs_dir)
+    found = studies(runs, metric=metric, margin=margin)
+    with replacing(out / "comparison.json") as part:  # first, since a place that cannot be written shall be told soon
+        text = json.dumps(tables.plain(found, left_out, runs_dir), indent=2, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", "utf-8")
+    rows = list(tables.rows(found, runs_dir))
+    with replacing(out / "comparison.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    report = Report(runs_dir, [_chapter(study, methods.command(runs_dir)) for study in found], left_out)
+    _write_figures(report, out / FIGURES)
+    with replacing(out / "report.md") as part:
+        part.write_text(markdown(report), "utf-8")
+    with replacing(out / "report.html") as part:
+        part.write_text(html_page(report.chapters, left_out, root=runs_dir, showing=showing), "utf-8")
+    _write_board(report, out, showing)
+    told = [text for study in found for text in tables.paragraphs(study, "simple")]
+    if left := tables.left_out_paragraph(left_out, runs_dir):
+        told.append(left)
+    told = ["\n".join(map(on_a_line, text.split("\n"))) for text in told]
+    return "\n\n".join([*told, f"Written to {out}: report.html, report.md, comparison.json, comparison.csv, figures/"])
+
+
+def _chapter(study: Study, again: str) -> Chapter:
+    from audioid.comparison.figures import figures
+
+    analysis = analyse(study)
+    drawn = figures(study, analysis)
+    return Chapter(study, analysis, drawn, methods.methods(study), methods.latex(study), again)
+
+
+def _write_figures(report: Report, folder: Path) -> None:
+    from audioid.comparison.figures.style import saved
+
+    for name, figure in _named_figures(report):
+        for form in FORMS:
+            with replacing(folder / f"{name}.{form}") as part:
+                part.write_bytes(saved(figure, form))
+
+
+def _named_figures(report: Report) -> list[tuple[str, "Figure"]]:
+    """Of several studies with a number in front."""
+    numbered = len(report.chapters) > 1
+    return [
+        (f"{number} {name}" if numbered else name, figure)
+        for number, chapter in enumerate(report.chapters, 1)
+        for name, figure in chapter.figures.items()
+    ]
+
+
+def _write_board(report: Report, out: Path, showing: Showing | None) -> None:
+    from audioid.comparison.tensorboard import write_board
+
+    texts = {
+        "verdict": "\n\n".join(text for study in report.studies for text in tables.paragraphs(study, "github")),
+        "methods": "\n\n".join(chapter.methods for chapter in report.chapters),
+    }
+    write_board(out, report.studies, dict(_named_figures(report)), texts, showing=showing)
+
+
+def markdown(report: Report) -> str:
+    """The report as Markdown."""
+    parts = ["# Comparison"]
+    for number, chapter in enumerate(report.chapters, 1):
+        study = chapter.study
+        prefix = f"{number} " if len(report.chapters) > 1 else ""
+        parts += tables.paragraphs(study, "github")
+        parts += [f"![{name}](<figures/{prefix}{name}.png>)" for name in chapter.figures]
+        parts += ["## Methods", chapter.methods, "## The table in LaTeX", f"```latex\n{chapter.latex}\n```"]
+        if rows := words.unlike(study.comparisons[0]):
+            headers = ["setting", *(each.arm.name for each in study.comparisons[0].summaries)]
+            parts += ["## What differs in settings", tables.written((headers, rows), "github")]
+    parts += ["## How to run it again", f"```\n{report.chapters[0].again}\n```"]
+    if left := tables.left_out_paragraph(report.left_out, report.root):
+        parts.append(left)
+    return "\n\n".join(parts) + "\n"

@@ -1,243 +1,168 @@
-"""What the runs of a comparison say about their transforms, and how sure that is."""
+"""How far a difference of two arms can be trusted: estimates from paired values, each formula with its source.
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+Two ways lead to the variance of a mean difference. `crossed` needs what each recording adds to it and is used wherever
+the runs' predictions are there. `corrected_t` is the convention; it sees one figure a run, so it has to assume how
+much the runs share, and with (repeated) folds its intervals are wider than they need be
+(`scripts/bench_statistics.py` prints the coverage of both).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audioid.comparison.records import Run, varying
+Values = NDArray[np.float64]
 
-CONFIDENCE = 0.95
-# Differences of accuracy below this are of no practical interest.
-MARGIN = 0.01
-# Below this spread, differences are equal but for rounding.
-EQUAL = 1e-9
+FEWEST_UNITS = 5  # by which the luck of runs is known well enough
+MOST_UNITS = 1000  # splits or seeds that anybody would add
+MOST_RECORDINGS = 1000  # times those at hand
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Of one transform's runs; accuracies from 0 to 1. One run has no `std`."""
+class Estimate:
+    """A mean difference, its standard error and the degrees of freedom of that.
 
-    transform: str
-    n: int
+    `recordings` and `runs` are the parts of the variance that come from which recordings there are and from the luck
+    of each run; their sum is the square of `error`, but where `crossed` falls back on the few units themselves.
+    """
+
     mean: float
-    std: float | None
-    min: float
-    max: float
-    train_accuracy: float
-    seconds: float
+    error: float
+    df: float
+    recordings: float
+    runs: float
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Student's interval."""
+        reach = self.error * float(stats.t.ppf((1 + confidence) / 2, self.df))
+        return self.mean - reach, self.mean + reach
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference."""
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.df))
+
+    def probabilities(self, margin: float) -> tuple[float, float, float]:
+        """That the difference is above `margin`, within it, and below its negative; they sum to one.
+
+        The posterior of the mean difference under a flat prior is Student's t about it (the Bayesian correlated
+        t-test: Corani and Benavoli 2015; Benavoli et al. 2017, "Time for a change", eq. 9).
+        """
+        posterior = stats.t(self.df, self.mean, self.error)
+        above, below = float(posterior.sf(margin)), float(posterior.cdf(-margin))
+        return above, max(0.0, 1 - above - below), below
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Test accuracy of `first` minus that of `second` over `n` paired runs.
+def corrected_t(values: Values, test_to_train: float) -> Estimate:
+    """The corrected resampled t of differences `(splits,)`: the variance of their mean is (1/J + n2/n1) S^2.
 
-    `low` and `high` limit the t interval at `confidence`; with fewer than two pairs or no spread there is none.
+    Nadeau and Bengio 2003, "Inference for the generalization error", eq. 31, with n2/n1 the sizes of test and
+    training part and J - 1 degrees of freedom; for repeated folds Bouckaert and Frank 2004. Two values at least.
     """
-
-    first: str
-    second: str
-    n: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    confidence: float | None
-    verdict: str
+    spread = float(values.var(ddof=1))
+    runs, recordings = spread / len(values), spread * test_to_train
+    return Estimate(float(values.mean()), float(np.sqrt(runs + recordings)), len(values) - 1, recordings, runs)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Of runs over the same recordings with the same settings."""
-
-    settings: dict[str, str]  # those that tell this comparison from the others
-    runs: list[Run]
-    summaries: list[Summary]
-    differences: list[Difference]
-    notes: list[str]
+def student(values: Values) -> Estimate:
+    """Student's t of independent values `(units,)`, two at least."""
+    return corrected_t(values, 0.0)
 
 
-def summarize(transform: str, runs: Sequence[Run]) -> Summary:
-    """The figures of one transform."""
-    accuracy = np.array([run.test_accuracy for run in runs])
-    return Summary(
-        transform=transform,
-        n=len(runs),
-        mean=float(accuracy.mean()),
-        std=float(accuracy.std(ddof=1)) if len(runs) > 1 else None,
-        min=float(accuracy.min()),
-        max=float(accuracy.max()),
-        train_accuracy=float(np.mean([run.train_accuracy for run in runs])),
-        seconds=float(np.mean([run.seconds for run in runs])),
-    )
+def crossed(
+    values: Values, influences: Values, n_test: Values, *, n_recordings: int, test_to_train: float, smallest: float
+) -> Estimate:
+    """The mean of differences `(units,)`, whose units (splits, or seeds over one split) are crossed with recordings.
 
+    A unit's value departs from the mean through the recordings that judged it and through the luck of its own runs.
+    The first is the sandwich over clusters of recordings, which counts a recording (or a group) that judged several
+    units as one (Liang and Zeger 1986), in the form of the jackknife that leaves out a cluster (Bell and McCaffrey
+    2002): else a large cluster, which draws the mean to itself, would seem not to depart from it. To it comes what the
+    drawing of the recordings does by way of training, which a corpus alone does not show (Bengio and Grandvalet 2004):
+    the share of Nadeau and Bengio (2003), in proportion to how many of the recordings were tested.
+    The second is by how much the units differ beyond that, as in the two-way random effects of readers and cases
+    (Dorfman, Berbaum and Metz 1992), never below zero. Degrees of freedom are Satterthwaite's (1946), those of clusters
+    by their effective number (Kish 1965). By chance few units may differ little whose runs have much luck, so that the
+    interval of fewer than `FEWEST_UNITS` is at least Student's of the units alone.
 
-def paired(first: Sequence[Run], second: Sequence[Run]) -> NDArray[np.float64]:
-    """Differences of test accuracy `(pairs,)` of the runs that share seed, split seed and fold."""
-    partners = {run.pairing: run.test_accuracy for run in second}
-    return np.array([run.test_accuracy - partners[run.pairing] for run in first if run.pairing in partners])
-
-
-def t_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Student's interval of the mean of `values` `(pairs,)`, at least two of which differ."""
+    Args:
+        influences: `(units, clusters)`, what each cluster adds to the unit's value, of sum zero in each unit.
+        n_test: `(units, clusters)`, recordings of each cluster that judged the unit.
+        n_recordings: of each cluster's recordings those that judged any unit, over all clusters.
+        test_to_train: of the sizes of a test and a training part.
+        smallest: what one recording on which the arms differ adds to a value. So much is added to the variance, as
+            if there were one more: without it few differing recordings would look too sure (Agresti and Min 2005).
+    """
+    units, clusters = influences.shape
     mean = float(values.mean())
-    reach = stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
-    return mean - float(reach), mean + float(reach)
+    # Deviations are from the mean of all units, not from that of the unit.
+    size = n_test.sum(axis=1, keepdims=True)
+    weights = (n_test / size).mean(axis=0)
+    deviations = (influences + (values[:, None] - mean) * n_test / size) / units / (1 - weights)
+    finite = (clusters - 1) / clusters
+    shared = finite * float((deviations.sum(axis=0) ** 2).sum()) + smallest**2
+    recordings = shared * (1 + _share_of_training(float(size.mean()), n_recordings, test_to_train))
+    of_clusters = max(1.0, 1 / float((weights**2).sum()) - 1)
+    if units == 1:
+        return Estimate(mean, float(np.sqrt(recordings)), of_clusters, recordings, 0.0)
+    apart = finite * float((deviations**2).sum())  # if units shared no recording
+    expected = max(0.0, (units * apart - (shared - smallest**2)) / (units - 1))
+    spread = float(values.var(ddof=1)) / units
+    runs = max(0.0, spread - min(expected, shared))  # so that the sum is never below the units' own variance
+    variance = recordings + runs
+    freedom = recordings**2 / of_clusters + (spread**2 / (units - 1) if runs else 0.0)
+    # As the sum is at least each of the two, either's own degrees of freedom would do.
+    df = max(variance**2 / freedom, min(of_clusters, units - 1))
+    found = Estimate(mean, float(np.sqrt(variance)), df, recordings, runs)
+    if units < FEWEST_UNITS:
+        few = Estimate(mean, float(np.sqrt(spread)), units - 1, recordings, runs)
+        return max(found, few, key=lambda each: each.interval(0.95)[1])
+    return found
 
 
-def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:
-    """The level at which each of m tests is judged, so that all claims together err with probability `alpha`.
+def _share_of_training(n_test: float, tested: int, test_to_train: float) -> float:
+    """By how much more the recordings count since they also train: rho tested / n_train, with rho = n2 / (n1 + n2)."""
+    n_train = n_test / test_to_train
+    return n_test / (n_test + n_train) * tested / n_train
 
-    The smallest p-value is held to alpha / m, the next to alpha / (m - 1) and so on (Holm 1979); from the
-    first that fails on, the rest keep its level.
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for their number, so that all claims at a level together err at most that often (Holm 1979)."""
+    order = np.argsort(p_values)
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted = np.minimum(1, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
+    found = np.empty(len(p_values))
+    found[order] = adjusted
+    return found.tolist()
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide: so many `units` (splits or seeds) in all; where no number does, times the recordings."""
+
+    units: int | None
+    recordings: float | None
+
+
+def needed(found: Estimate, units: int, *, margin: float, confidence: float, floor: float) -> Needed:
+    """How much more would decide if the mean and the parts of the variance stayed as they are.
+
+    More units make smaller what is not common to all of them; `floor` is the part of the variance that stays however
+    many there are, the recordings being what they are. More recordings make all of it smaller.
     """
-    levels = [0.0] * len(p_values)
-    level, failed = alpha, False
-    for rank, place in enumerate(np.argsort(p_values)):
-        level = level if failed else alpha / (len(p_values) - rank)
-        levels[place] = level
-        failed = failed or p_values[place] >= level
-    return levels
 
+    def first(amounts: Values, error: Values, df: Values) -> float | None:
+        reach = error * stats.t.ppf((1 + confidence) / 2, df)
+        decides = (abs(found.mean) > reach) | (abs(found.mean) + reach < margin)
+        return float(amounts[decides.argmax()]) if decides.any() else None
 
-def differences(runs_of: dict[str, list[Run]]) -> list[Difference]:
-    """Each pair of transforms compared; Holm's levels where there are several pairs."""
-    pairs = {
-        (first, second): paired(runs_of[first], runs_of[second]) for first, second in combinations(sorted(runs_of), 2)
-    }
-    testable = {names: values for names, values in pairs.items() if len(values) > 1 and values.std() > EQUAL}
-    p_values = [float(stats.ttest_1samp(values, 0).pvalue) for values in testable.values()]
-    levels = dict(zip(testable, holm_levels(p_values, 1 - CONFIDENCE), strict=True))
-    found = [_difference(*names, values, levels.get(names)) for names, values in pairs.items()]
-    if len(found) == 1:
-        return found
-    return [replace(each, verdict=f"{each.first} and {each.second}: {each.verdict}") for each in found]
-
-
-def _difference(first: str, second: str, values: NDArray[np.float64], level: float | None) -> Difference:
-    n = len(values)
-    mean = float(values.mean()) if n else None
-    if mean is None:
-        verdict = (
-            f"undecided: no runs of {first} and {second} share seed, split.seed and split.fold; "
-            "run both with the same ones"
-        )
-        return Difference(first, second, n, None, None, None, None, verdict)
-    if level is None:
-        verdict = (
-            f"undecided: a single pair of runs, {_gap(first, second, mean)}, does not show how much chance "
-            "there is in it; more seeds are needed, such as seed=0,1,2,3,4"
-            if n == 1
-            else f"undecided: in all {n} paired runs {_gap(first, second, mean)}, so there is no spread to judge by; "
-            "a larger test part or other splits are needed"
-        )
-        return Difference(first, second, n, mean, None, None, None, verdict)
-    low, high = t_interval(values, 1 - level)
-    return Difference(first, second, n, mean, low, high, 1 - level, _verdict(first, second, n, mean, low, high, level))
-
-
-def _verdict(first: str, second: str, n: int, mean: float, low: float, high: float, level: float) -> str:
-    """One sentence; a winner only where the interval leaves out zero, a tie only where it lies within the margin."""
-    if mean < 0:
-        first, second, mean, low, high = second, first, -mean, -high, -low
-    sure = f"{100 * (1 - level):.3g} % interval {_points(low)} to {_points(high)}, {n} paired runs"
-    if low > 0:
-        trifle = f", which is less than {_points(MARGIN)} point" if high < MARGIN else ""
-        return f"{first} better by {_points(mean)} points{trifle}, {sure}"
-    if low > -MARGIN and high < MARGIN:
-        return f"no difference of {_points(MARGIN)} point or more: {_gap(first, second, mean)}, {sure}"
-    return f"undecided: more data needed; {_gap(first, second, mean)}, {sure}"
-
-
-def _points(accuracy: float) -> str:
-    points = 100 * accuracy
-    return f"{points:.1f}" if abs(points) >= 0.05 else f"{points:.2f}"
-
-
-def _gap(first: str, second: str, mean: float) -> str:
-    if abs(mean) < EQUAL:
-        return "they are equal on average"
-    ahead, behind = (first, second) if mean > 0 else (second, first)
-    return f"{ahead} is {_points(abs(mean))} points above {behind}"
-
-
-def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """One comparison for each set of recordings and settings; runs of different ones are never set side by side.
-
-    Where each transform has image settings of its own throughout, as in `experiment=original`, they are part of
-    the transform, and a note says so.
-    """
-    of_transform = _of_transform(runs)
-    groups = defaultdict(list)
-    for run in runs:
-        shared = sorted((key, value) for key, value in run.settings.items() if key not in of_transform)
-        groups[run.index_digest, tuple(shared)].append(run)
-    identities = [{"recordings": digest[:8], **dict(settings)} for digest, settings in groups]
-    keys = varying(identities)
-    return [
-        _comparison({key: identity.get(key, "-") for key in keys}, group)
-        for identity, group in zip(identities, groups.values(), strict=True)
-    ]
-
-
-def _of_transform(runs: Sequence[Run]) -> list[str]:
-    """The image settings that differ between transforms and never within one."""
-    settings = defaultdict(list)
-    for run in runs:
-        settings[run.transform].append(run.settings)
-    within = {key for found in settings.values() for key in varying(found)}
-    between = varying([run.settings for run in runs])
-    return [key for key in between if key.startswith("image.") and key not in within]
-
-
-def _comparison(settings: dict[str, str], runs: list[Run]) -> Comparison:
-    runs_of = defaultdict(list)
-    for run in runs:
-        runs_of[run.transform].append(run)
-    return Comparison(
-        settings=settings,
-        runs=runs,
-        summaries=[summarize(transform, found) for transform, found in sorted(runs_of.items())],
-        differences=differences(runs_of),
-        notes=list(_notes(runs, runs_of)),
-    )
-
-
-def _pairing(run: Run) -> str:
-    fold = "" if run.fold is None else f" split.fold={run.fold}"
-    return f"seed={run.seed} split.seed={run.split_seed}{fold}"
-
-
-def _notes(runs: Sequence[Run], runs_of: dict[str, list[Run]]) -> Iterator[str]:
-    """What a reader must know to take the figures for no more than they are."""
-    if len(runs_of) == 1:
-        yield f"Only {runs[0].transform} was run with these settings on these recordings: nothing to compare it with."
-    if len(runs_of) > 2:
-        yield (
-            "Several pairs are compared, so the intervals are widened by Holm's procedure: "
-            "all claims together err in at most 5 of 100 cases."
-        )
-    for key in _of_transform(runs):
-        values = ", ".join(
-            f"{found[0].settings.get(key)} for {transform}" for transform, found in sorted(runs_of.items())
-        )
-        yield f"The transforms do not share {key}: {values}."
-    every = set.intersection(*({run.pairing for run in found} for found in runs_of.values()))
-    alone = [run for run in runs if run.pairing not in every]
-    if len(runs_of) > 1 and alone:
-        names = ", ".join(f"{run.transform} {_pairing(run)}" for run in alone)
-        yield f"Without a partner in every transform, so in the table but not in all differences: {names}."
-    splits = {(run.split_seed, run.fold) for run in runs}
-    if len(runs_of) > 1 and len(runs) > len(runs_of):
-        yield (
-            "All runs share one split of the recordings: the interval covers the chance in training, not that in "
-            "which recordings were drawn for the test. Vary split.seed or split.fold for that."
-            if len(splits) == 1
-            else f"The {len(splits)} splits share recordings, and runs of one split resemble one another, so the "
-            "interval is somewhat too narrow (Nadeau and Bengio 2003)."
-        )
-    if len({run.commit for run in runs}) > 1:
-        yield "The runs were made by different versions of the code (commit in metrics.json)."
+    variance = found.recordings + found.runs
+    floor = min(floor, variance)
+    counts = np.arange(units + 1, MOST_UNITS + 1, dtype=float)
+    count = first(counts, np.sqrt(floor + (variance - floor) * units / counts), np.maximum(found.df, counts - 1))
+    if count is not None:
+        return Needed(int(count), None)
+    factors = np.geomspace(1.25, MOST_RECORDINGS, 60)
+    return Needed(None, first(factors, np.sqrt(variance / factors), found.df * factors))

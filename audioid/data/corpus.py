@@ -35,15 +35,13 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
     Raises:
         AudioidError: as `index_folder`, `index_manifest` and `write_corpus`.
     """
-    headers = cache / "headers"
+    headers, root = cache / "headers", corpus_root(data, cache)
     if isinstance(data, ManifestDataSettings):
         file = Path(data.file).expanduser()
         return index_manifest(file, group_pattern=data.group_pattern, on_unreadable=data.on_unreadable, cache=headers)
-    if isinstance(data, FolderDataSettings):
-        root, pattern = Path(data.root).expanduser(), data.group_pattern
-    else:
-        assert isinstance(data, SyntheticDataSettings)
-        root, pattern = _synthetic(data, cache / "synthetic"), KIT_PATTERN
+    pattern = data.group_pattern if isinstance(data, FolderDataSettings) else KIT_PATTERN
+    if isinstance(data, SyntheticDataSettings):
+        _make_synthetic(data, root)
     return index_folder(root, group_pattern=pattern, on_unreadable=data.on_unreadable, cache=headers)
 
 
@@ -128,14 +126,25 @@ def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
     return found
 
 
-def _synthetic(data: SyntheticDataSettings, cache: Path) -> Path:
-    """The folder of the built-in corpus with these settings, made by the first process that asks."""
-    settings = data.model_dump(exclude={"name", "on_unreadable", "batch_size"})
+def corpus_root(data: DataSettings, cache: Path) -> Path:
+    """What the index's paths are relative to, whether it is there or not; nothing is read, and nothing made."""
+    if isinstance(data, ManifestDataSettings):
+        return Path(data.file).expanduser().parent
+    if isinstance(data, FolderDataSettings):
+        return Path(data.root).expanduser()
+    assert isinstance(data, SyntheticDataSettings)
     version = sources_version([synthetic], [audio.DECODERS[0], *NUMBERS])
-    content = (version + json.dumps(settings, sort_keys=True)).encode()
-    root = cache / hashlib.sha256(content).hexdigest()[:16]
-    cache.mkdir(parents=True, exist_ok=True)
+    content = (version + json.dumps(_recipe(data), sort_keys=True)).encode()
+    return cache / "synthetic" / hashlib.sha256(content).hexdigest()[:16]
+
+
+def _recipe(data: SyntheticDataSettings) -> dict[str, Any]:
+    return data.model_dump(exclude={"name", "on_unreadable", "batch_size"})
+
+
+def _make_synthetic(data: SyntheticDataSettings, root: Path) -> None:
+    """Writes the built-in corpus with these settings, in the first process that asks."""
+    root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):
         if not root.exists():
-            synthetic.write_corpus(root, **settings)
-    return root
+            synthetic.write_corpus(root, **_recipe(data))

@@ -1,7 +1,6 @@
 """What TensorBoard shows of a run beside its curves."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,21 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from audioid.transforms.image import FREQUENCY
+from audioid.pipeline.colours import colour_scale
 
 mpl.use("Agg")
 
 Values = NDArray[np.floating]
 
+LARGEST_SIDE = 42.0  # inches, for a hundred classes; with more the names run together
+
 
 def draw_image(axes: Axes, image: Values, times: Values, row_values: Values, row_label: str) -> None:
     """An image `(rows, time)` with ticks at round values of its rows and at round seconds; row 0 is at the bottom."""
-    colours: dict[str, Any] = {"cmap": "magma"}
-    if image.min() < 0:
-        # The first of cepstral coefficients, the level, would leave no colour for the others.
-        largest = np.abs(image if row_label == FREQUENCY else image[1:]).max()
-        colours = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
-    axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **colours)
+    axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", **colour_scale(image, row_label))
     for axis, values in ((axes.xaxis, times), (axes.yaxis, row_values)):
         axis.set_ticks(*round_ticks(values))
     axes.set_xlabel("time / s")
@@ -85,7 +81,7 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
     """
     totals = counts.sum(axis=1)
     shares = counts / totals[:, None].clip(min=1)
-    side = max(4.0, 0.42 * len(names) + 2)
+    side = min(max(4.0, 0.42 * len(names) + 2), LARGEST_SIDE)
     # Every run of a sweep draws this: what takes its time are texts, the layout and the pixels.
     figure = Figure(figsize=(side + 2.2, side), dpi=80, layout="constrained")
     matrix, bars = figure.subplots(1, 2, width_ratios=[4, 1])

@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,11 @@ MOST_FEATURES = 64
 def record(
     folder: Path, settings: Settings, prepared: PreparedData, classifier: AudioClassifier, evaluation: Evaluation
 ) -> None:
-    """Leaves `predictions.csv`, `features.npy` and the model folder.
+    """Leaves `features.npy` and the model folder.
 
     Raises:
         AudioidError: they cannot be written.
     """
-    probabilities = np.exp(evaluation.log_probabilities["test"])
-    write_predictions(folder / "predictions.csv", prepared.index, prepared.split.test, probabilities)
     if evaluation.features is not None:
         write_features(folder / "features.npy", evaluation.features)
     groups = {group: getattr(settings, group).model_dump() for group in model_folder.SECTIONS}
@@ -103,12 +102,19 @@ def write_features(path: Path, features: NDArray[np.float32]) -> None:
         np.save(file, features.astype(np.float16), allow_pickle=False)
 
 
-def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+def write_predictions(
+    path: Path,
+    prepared: PreparedData,
+    log_probabilities: NDArray[np.float64],
+    near_duplicates: NDArray[np.int64] | None,
+) -> None:
     """`predictions.csv`: `path,label,predicted,group` and a column of probabilities per class, a row per test file.
 
     Such a column is named after its class; that of a class called `label` is `label_probability`.
     """
-    table = index.table.iloc[rows][["path", "label", "group"]].reset_index(drop=True)
+    index, probabilities = prepared.index, np.exp(log_probabilities)
+    table = index.table.assign(group=_not_independent(index, near_duplicates))[["path", "label", "group"]]
+    table = table.iloc[prepared.split.test].reset_index(drop=True)
     table.insert(2, "predicted", [index.classes[number] for number in probabilities.argmax(1)])
     headers = []
     for name in index.classes:
@@ -119,6 +125,15 @@ def write_predictions(path: Path, index: Index, rows: NDArray[np.int64], probabi
     table = pd.concat([table, pd.DataFrame(probabilities, columns=headers)], axis=1)
     with replacing(path) as part:
         table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _not_independent(index: Index, near_duplicates: NDArray[np.int64] | None) -> "pd.Series[str]":
+    """What recordings are not independent of, `(rows,)`: their group, or in a corpus without groups the first of their
+    near-duplicates; empty text for the others."""
+    if index.groups is not None or near_duplicates is None:
+        return index.table["group"]
+    members = index.table["path"].groupby(near_duplicates)
+    return members.transform("first").where(members.transform("size") > 1, "")
 
 
 def write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
@@ -133,6 +148,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         part.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Of Python, audioid and the libraries that the figures depend on."""
     return {"python": platform.python_version(), "audioid": version("audioid")} | {
@@ -140,6 +156,7 @@ def versions() -> dict[str, str]:
     }
 
 
+@cache  # the code of a process is that which it began with
 def commit() -> str | None:
     """The commit of the code that runs, with `+` where files differ from it; None where it is not a checkout."""
     checkout = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from audioid.training.evaluate import evaluate
 from audioid.training.fit import fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
-from audioid.training.record import metrics_of, record, write_json, write_skipped
+from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run_folder import claim
 
@@ -58,6 +58,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
             log_examples(loggers, prepared, classifier.transform, settings, folder)
     # The first run of a corpus looks for them: no cost of its own.
     near = known_near_duplicates(prepared.index, Path(settings.store.root).expanduser())
+    write_predictions(folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
     # The last file: a run without it is not done.
     metrics = metrics_of(settings, prepared, fitted, evaluation, near)
     times = {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}

@@ -18,6 +18,9 @@ from audioid.program import program
 from audioid.training.progress import ended_at, sweep_progress
 from hydra_plugins.audioid import ApplyingSweeper
 
+# TensorBoard's older tabs tick no run where there are more than 40; with a filter they tick what it lets through.
+BOARD = "http://localhost:6006/#text&regexInput=comparison"
+
 
 class ShowProgress(Callback):
     """Tells after each run how far the sweep is. Each process of a sweep gets a copy, which knows all of the runs."""
@@ -46,13 +49,14 @@ class ShowProgress(Callback):
 def _runs(master: DictConfig) -> dict[Path, int]:
     """`max_epochs` of each run of a sweep by its folder."""
     loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, int](), HydraConfig.instance().cfg
+    # The first to ask for the folder fixes the time in its name for all, since the jobs take over what was resolved.
+    sweep = Path(master.hydra.sweep.dir).absolute()
     for number, job in enumerate(jobs_of(master.hydra.overrides.task, loader)):
         config = loader.load_sweep_config(master, list(job))
         with open_dict(config):
             config.hydra.job.num, config.hydra.job.id = number, str(number)
         HydraConfig.instance().set_config(config)  # a folder's name may depend on the run's own overrides
-        folder = Path(config.hydra.sweep.dir, OmegaConf.select(config, "hydra.sweep.subdir")).absolute()
-        runs[folder] = config.trainer.max_epochs
+        runs[sweep / str(OmegaConf.select(config, "hydra.sweep.subdir"))] = config.trainer.max_epochs
     HydraConfig.instance().cfg = before
     return runs
 
@@ -64,6 +68,7 @@ class CompareAtEnd(Callback):
         """Ends the program with status 1 where a run failed; Hydra itself would end with 0."""
         from audioid.comparison.report import compare
         from audioid.errors import AudioidError
+        from audioid.pipeline.showing import show
 
         sweep = Path(config.hydra.sweep.dir)
         failed = sorted(sweep.glob("*/error.txt"))
@@ -71,10 +76,10 @@ class CompareAtEnd(Callback):
             return
         if not failed or any(sweep.glob("*/metrics.json")):
             try:
-                print(compare(sweep, sweep))
+                print(compare(sweep, sweep, metric=config.metric, margin=config.margin, showing=show))
             except AudioidError as error:
                 print(f"error: {error}", file=sys.stderr)
-            print(f"Look at every run: tensorboard --logdir '{sweep}'")
+            print(f"Look at every run: tensorboard --logdir '{sweep}', then open {BOARD}")
         if failed:
             _tell_failures(failed)
             code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]

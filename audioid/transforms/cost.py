@@ -7,7 +7,7 @@ import torch
 
 from audioid.transforms.image import TimeFrequencyTransform
 
-SECONDS = 0.3
+SECONDS = 0.1
 
 
 def milliseconds_per_clip(

@@ -14,20 +14,21 @@ def test_reads_a_run(write_run: Any, tmp_path: Path) -> None:
     (run,), left_out = find_runs(tmp_path)
     assert run.folder == folder
     assert (run.transform, run.pairing, run.test_accuracy, run.seconds) == ("cwt", (3, 7, None), 0.75, 3.0)
-    assert run.settings == {"model.name": "cnn", "model.width": "32"}
+    assert run.settings == {"transform": "cwt", "model": "cnn", "model.width": "32"}
+    assert (run.split, run.n_train, run.fit_seconds) == ((7, None), 300, 2.0)
     assert not left_out
 
 
 def test_a_record_without_configuration_is_enough(write_run: Any, tmp_path: Path) -> None:
     (write_run("cwt", 0, 0.5) / ".hydra" / "config.yaml").unlink()
-    assert find_runs(tmp_path)[0][0].settings == {}
+    assert find_runs(tmp_path)[0][0].settings == {"transform": "cwt"}
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (None, "has no metrics.json: the run is not finished"),
-        ("{", "Expecting property name"),
+        ("{", "metrics.json: is damaged (Expecting property name"),
         ('{"seconds": {"total": 1}}', "metrics.json.transform: is missing"),
         ("[]", "metrics.json: holds no figures of a run"),
         ('{"seconds": {"total": "long"}}', "metrics.json.transform: is missing"),
@@ -57,6 +58,9 @@ def test_a_broken_run_is_named_and_left_out(write_run: Any, tmp_path: Path, cont
         {"n_test": -5},
         {"commit": {"a": 1}},
         {"fold": "0"},
+        {"n_train": -1},
+        {"classes": "kick"},
+        {"test_macro_f1": 2},
     ],
     ids=lambda metrics: str(metrics)[:40],
 )
@@ -107,13 +111,6 @@ def test_a_run_done_twice_counts_once(write_run: Any, tmp_path: Path) -> None:
     assert run.folder == again
     assert left_out.folder.name == "earlier"
     assert "done again later" in left_out.reason
-
-
-def test_options_of_a_transform_tell_its_runs_apart(write_run: Any, tmp_path: Path) -> None:
-    for seed, wavelet in ((0, "mexh"), (1, "cmor")):
-        write_run("cwt", seed, 0.5, settings={"transform": {"name": "cwt", "wavelet": wavelet}})
-    write_run("fft", 0, 0.5)
-    assert sorted(run.transform for run in find_runs(tmp_path)[0]) == ["cwt wavelet=cmor", "cwt wavelet=mexh", "fft"]
 
 
 def test_no_folder_and_no_runs_are_errors(write_run: Any, tmp_path: Path) -> None:

@@ -1,176 +1,205 @@
-from pathlib import Path
-from typing import Any
+"""Against textbooks, other programs and simulation with known truth."""
 
 import numpy as np
 import pytest
+from numpy.random import default_rng
+from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.api import OLS
+from statsmodels.stats.multitest import multipletests
 
-from audioid.comparison.records import Run, find_runs
-from audioid.comparison.statistics import Comparison, comparisons, differences, holm_levels, summarize, t_interval
+from audioid.comparison.statistics import Estimate, corrected_t, crossed, holm, needed, student
 
-
-def run(transform: str, seed: int, accuracy: float, *, split_seed: int = 0) -> Run:
-    return Run(
-        folder=Path(transform), transform=transform, options={}, settings={}, seed=seed, split_seed=split_seed,
-        fold=0, train_accuracy=1.0, test_accuracy=accuracy, n_test=100, seconds=2.0, index_digest="a", commit=None,
-    )  # fmt: skip
+DIFFERENCES = np.array([0.02, -0.01, 0.03, 0.05, 0.00, 0.01, 0.04, -0.02, 0.02, 0.03])
 
 
-def runs(transform: str, *accuracies: float) -> list[Run]:
-    return [run(transform, seed, accuracy) for seed, accuracy in enumerate(accuracies)]
+def crossed_of(table: NDArray[np.float64], **chosen: float) -> Estimate:
+    """Units `(units, recordings)`, each a recording alone; nan where a recording did not judge the unit."""
+    is_tested = ~np.isnan(table)
+    values = np.nanmean(table, axis=1)
+    influences = np.where(is_tested, table - values[:, None], 0) / is_tested.sum(axis=1, keepdims=True)
+    options = {"n_recordings": table.shape[1], "test_to_train": 1e-9, "smallest": 0.0} | chosen
+    return crossed(values, influences, is_tested.astype(float), **options)
 
 
-def verdict(cwt: list[float], fft: list[float]) -> str:
-    (difference,) = differences({"cwt": runs("cwt", *cwt), "fft": runs("fft", *fft)})
-    return difference.verdict
-
-
-def test_summary_against_hand_figures() -> None:
-    summary = summarize("cwt", runs("cwt", 0.8, 0.9, 1.0))
-    assert (summary.n, summary.min, summary.max, summary.train_accuracy, summary.seconds) == (3, 0.8, 1.0, 1.0, 2.0)
-    assert summary.mean == pytest.approx(0.9)
-    assert summary.std == pytest.approx(0.1)
-    assert summarize("cwt", runs("cwt", 0.8)).std is None
-
-
-def test_interval_against_the_textbook() -> None:
+def test_student_against_the_textbook() -> None:
     """Student's sleep data (1908): mean 1.58, 95 % interval 0.70 to 2.46."""
     sleep = np.array([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
-    assert t_interval(sleep, 0.95) == pytest.approx((0.70, 2.46), abs=0.005)
+    found = student(sleep)
+    assert found.interval(0.95) == pytest.approx((0.70, 2.46), abs=0.005)
+    assert found.p_value == pytest.approx(stats.ttest_1samp(sleep, 0).pvalue)
 
 
-def test_interval_holds_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    held = [low < 0.3 < high for low, high in (t_interval(rng.normal(0.3, 1, 5), 0.95) for _ in range(2000))]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.015)  # three standard errors
+def test_corrected_t_against_baycomp() -> None:
+    """baycomp 1.0.3, CorrelatedTTest(x, y, rope=0.01, runs=1) with the differences above, whose rho is 1 / 10."""
+    found = corrected_t(DIFFERENCES, 1 / 9)
+    assert found.probabilities(0.01) == pytest.approx(BAYCOMP, abs=1e-6)
 
 
-def test_a_winner_only_where_the_interval_leaves_out_zero() -> None:
-    assert verdict([0.93, 0.92, 0.94], [0.90, 0.90, 0.90]) == (
-        "cwt better by 3.0 points, 95 % interval 0.5 to 5.5, 3 paired runs"
-    )
-    assert verdict([0.90, 0.90, 0.90], [0.93, 0.92, 0.94]) == (
-        "fft better by 3.0 points, 95 % interval 0.5 to 5.5, 3 paired runs"
-    )
-    assert verdict([0.95, 0.88, 0.94], [0.90, 0.90, 0.90]).startswith(
-        "undecided: more data needed; cwt is 2.3 points above fft, 95 % interval -7.1 to"
-    )
+# P(x > y + rope), P(within), P(y > x + rope).
+BAYCOMP = (0.7456767542018278, 0.2411860409294031, 0.013137204868769126)
 
 
-def test_a_tie_only_where_the_interval_lies_within_the_margin() -> None:
-    assert verdict([0.901, 0.899, 0.901, 0.899], [0.9] * 4) == (
-        "no difference of 1.0 point or more: they are equal on average, 95 % interval -0.2 to 0.2, 4 paired runs"
-    )
-    assert verdict([0.902, 0.904, 0.902, 0.904], [0.9] * 4).startswith(
-        "cwt better by 0.3 points, which is less than 1.0 point, 95 % interval"
-    )
+def test_probabilities_against_draws_from_the_posterior() -> None:
+    found = corrected_t(DIFFERENCES, 0.25)
+    draws = found.mean + found.error * default_rng(0).standard_t(found.df, 400_000)
+    frequencies = [(draws > 0.01).mean(), (abs(draws) <= 0.01).mean(), (draws < -0.01).mean()]
+    assert found.probabilities(0.01) == pytest.approx(frequencies, abs=0.004)
 
 
-def test_too_little_to_judge_by_is_said() -> None:
-    assert verdict([0.95], [0.90]).startswith("undecided: a single pair of runs, cwt is 5.0 points above fft")
-    assert "more seeds are needed" in verdict([0.95], [0.90])
-    assert verdict([0.9, 0.8], [0.8, 0.7]) == (
-        "undecided: in all 2 paired runs cwt is 10.0 points above fft, so there is no spread to judge by; "
-        "a larger test part or other splits are needed"
-    )
-    (apart,) = differences({"cwt": [run("cwt", 0, 0.9)], "fft": [run("fft", 1, 0.9)]})
-    assert (apart.n, apart.mean) == (0, None)
-    assert apart.verdict.startswith("undecided: no runs of cwt and fft share seed, split.seed and split.fold")
+def test_one_unit_has_the_sandwich_over_clusters_of_statsmodels() -> None:
+    """A mean is a regression on a constant; with equal clusters its robust variance has the factor G / (G - 1) too."""
+    rng = default_rng(1)
+    cluster = np.arange(200) % 10
+    values = rng.choice([-1.0, 0.0, 1.0], 200, p=[0.1, 0.8, 0.1]) + 0.3 * rng.standard_normal(10)[cluster]
+    found = clustered(values, cluster)
+    fit = OLS(values, np.ones(200)).fit(cov_type="cluster", cov_kwds={"groups": cluster, "use_correction": True})
+    expected = fit.bse[0] ** 2 * (199 / 199)  # statsmodels' factor is G / (G - 1) (n - 1) / (n - k), with k = 1
+    assert found.error**2 == pytest.approx(expected, rel=1e-6)
+    assert found.df == pytest.approx(9)
 
 
-def test_pairs_join_seed_and_split_whatever_their_order() -> None:
-    cwt = [run("cwt", 0, 0.9), run("cwt", 1, 0.8), run("cwt", 0, 0.5, split_seed=1), run("cwt", 9, 0.1)]
-    fft = [run("fft", 0, 0.2, split_seed=1), run("fft", 1, 0.7), run("fft", 0, 0.7)]
-    (difference,) = differences({"cwt": cwt, "fft": fft})
-    assert difference.n == 3
-    assert difference.mean == pytest.approx((0.2 + 0.1 + 0.3) / 3)
+def clustered(values: NDArray[np.float64], cluster: NDArray[np.int64]) -> Estimate:
+    """One unit."""
+    mean, n = values.mean(), len(values)
+    influences, n_test = np.bincount(cluster, values - mean)[None] / n, np.bincount(cluster)[None].astype(float)
+    return crossed(np.array([mean]), influences, n_test, n_recordings=n, test_to_train=1e-9, smallest=0.0)
 
 
-def test_holm_against_adjusted_p_values() -> None:
-    """Holm (1979): a test is rejected where its adjusted p-value, the running maximum of (m - i) p_(i), is below."""
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        p_values = rng.random(4) ** 3 * 0.2
-        order = np.argsort(p_values)
-        adjusted = np.empty(4)
-        adjusted[order] = np.maximum.accumulate(p_values[order] * [4, 3, 2, 1])
-        np.testing.assert_array_equal(p_values < holm_levels(p_values.tolist(), 0.05), adjusted < 0.05)
-    assert holm_levels([], 0.05) == []
+def test_unequal_clusters_have_the_jackknife_that_leaves_out_each() -> None:
+    rng = default_rng(7)
+    cluster = np.repeat(np.arange(6), [100, 40, 20, 10, 5, 5])
+    values = rng.standard_normal(180) + rng.standard_normal(6)[cluster]
+    without = np.array([values[cluster != each].mean() for each in range(6)])
+    assert clustered(values, cluster).error ** 2 == pytest.approx(5 / 6 * ((without - values.mean()) ** 2).sum())
 
 
-def test_holm_keeps_false_claims_rare() -> None:
-    rng = np.random.default_rng(0)
-    false = 0
-    for _ in range(400):
-        same = {name: runs(name, *rng.normal(0.8, 0.02, 5)) for name in ("cqt", "cwt", "fft", "ssq")}
-        false += any("better" in difference.verdict for difference in differences(same))
-    assert false / 400 < 0.08  # 5 % and three standard errors
+@pytest.mark.parametrize("sizes", [[200] + 20 * [10], [100, 100] + 10 * [5], [160, 20, 20], 8 * [25]])
+def test_large_clusters_do_not_feign_certainty(sizes: list[int]) -> None:
+    """Equal arms, a fifth of the variance that of clusters; standard error of the count 0.5 %."""
+    rng, claimed = default_rng(8), 0
+    cluster = np.repeat(np.arange(len(sizes)), sizes)
+    for _ in range(2000):
+        values = 2 * rng.standard_normal(len(cluster)) + rng.standard_normal(len(sizes))[cluster]
+        claimed += clustered(values, cluster).p_value <= 0.05
+    assert claimed / 2000 < 0.065
 
 
-def test_a_winner_and_its_interval_agree_with_the_p_value() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(100):
-        cwt, fft = rng.normal(0.82, 0.02, 5), rng.normal(0.8, 0.02, 5)
-        assert ("better" in verdict(list(cwt), list(fft))) == (stats.ttest_rel(cwt, fft).pvalue < 0.05)
+def test_crossed_seeds_against_the_mean_squares_of_two_way_random_effects() -> None:
+    """Var = (MS_recordings + MS_seeds - MS_residual) / (n K), Dorfman, Berbaum and Metz (1992)."""
+    rng = default_rng(2)
+    n, seeds = 400, 6
+    table = rng.standard_normal((1, n)) + 0.4 * rng.standard_normal((seeds, 1)) + 0.8 * rng.standard_normal((seeds, n))
+    grand, row, column = table.mean(), table.mean(axis=0), table.mean(axis=1)
+    ms_recordings = seeds * ((row - grand) ** 2).sum() / (n - 1)
+    ms_seeds = n * ((column - grand) ** 2).sum() / (seeds - 1)
+    ms_residual = ((table - row - column[:, None] + grand) ** 2).sum() / ((n - 1) * (seeds - 1))
+    expected = (ms_recordings + ms_seeds - ms_residual) / (n * seeds)
+    assert crossed_of(table).error ** 2 == pytest.approx(expected, rel=0.01)  # but for n against n - 1
 
 
-def found(root: Path) -> list[Comparison]:
-    return comparisons(find_runs(root)[0])
+def test_disjoint_folds_have_the_larger_of_two_variances() -> None:
+    """Where no recording judged twice, the runs add what folds differ by beyond their recordings."""
+    rng = default_rng(3)
+    for luck in (0.0, 0.5):
+        table = np.full((5, 500), np.nan)
+        for fold in range(5):
+            table[fold, fold::5] = rng.standard_normal(100) + luck * rng.standard_normal()
+        folds = np.nanmean(table, axis=1)
+        of_folds = folds.var(ddof=1) / 5
+        deviations = (table - folds.mean())[~np.isnan(table)]
+        of_recordings = deviations.var() / 499
+        assert crossed_of(table).error ** 2 == pytest.approx(max(of_folds, of_recordings), rel=0.01)
 
 
-def test_each_setting_is_compared_apart(write_run: Any, tmp_path: Path) -> None:
-    for width, gain in ((16, 0.0), (32, 0.1)):
-        for seed in (0, 1):
-            write_run("fft", seed, 0.8, settings={"model": {"width": width}})
-            write_run("cwt", seed, 0.8 + gain + 0.01 * seed, settings={"model": {"width": width}})
-    small, large = found(tmp_path)
-    assert (small.settings, large.settings) == ({"model.width": "16"}, {"model.width": "32"})
-    assert small.differences[0].mean == pytest.approx(0.005)
-    assert large.differences[0].mean == pytest.approx(0.105)
+def test_a_recording_that_judged_every_unit_counts_once() -> None:
+    """Ten copies of one unit say no more than one of them."""
+    table = default_rng(4).standard_normal((1, 50))
+    once, ten = crossed_of(table), crossed_of(np.repeat(table, 10, axis=0))
+    assert ten.error == pytest.approx(once.error)
+    assert ten.runs == 0
 
 
-def test_other_recordings_are_never_set_side_by_side(write_run: Any, tmp_path: Path) -> None:
-    write_run("fft", 0, 0.8, index_digest="one")
-    write_run("cwt", 0, 0.9, index_digest="two")
-    results = found(tmp_path)
-    assert [comparison.settings for comparison in results] == [{"recordings": "two"}, {"recordings": "one"}]
-    for comparison in results:
-        assert not comparison.differences
-        assert comparison.notes[0].endswith("nothing to compare it with.")
+def test_one_differing_recording_more_is_added() -> None:
+    """Four of forty recordings, all for one arm, are no proof: McNemar's exact p-value is 0.125."""
+    table = np.zeros((1, 40))
+    table[0, :4] = 1
+    assert crossed_of(table).p_value < 0.05
+    with_one = crossed_of(table, smallest=1 / 40)
+    assert with_one.p_value > 0.05
+    # Agresti and Min (2005): half a recording is added to each of the two ways to differ.
+    assert with_one.error**2 == pytest.approx(crossed_of(table).error ** 2 + 1 / 40**2)
 
 
-def test_notes_tell_what_the_interval_covers(write_run: Any, tmp_path: Path) -> None:
-    for seed in (0, 1):
-        write_run("fft", seed, 0.8, commit=str(seed))
-        write_run("cwt", seed, 0.9)
-    write_run("cwt", 2, 0.9)
-    (comparison,) = found(tmp_path)
-    partner, split, code = comparison.notes
-    assert "cwt seed=2 split.seed=0" in partner
-    assert split.startswith("All runs share one split")
-    assert "different versions of the code" in code
-
-    write_run("fft", 0, 0.8, split_seed=1)
-    write_run("cqt", 0, 0.8, split_seed=1)
-    (comparison,) = found(tmp_path)
-    assert any("Holm" in note for note in comparison.notes)
-    assert any(note.startswith("The 2 splits share recordings") for note in comparison.notes)
+def test_recordings_that_train_count_for_more() -> None:
+    """Over folds of 4 to 1 the share of Nadeau and Bengio is 1/5, of 500 tested to 400 that train: a quarter."""
+    table = np.full((5, 500), np.nan)
+    for fold in range(5):
+        table[fold, fold::5] = default_rng(fold).standard_normal(100)
+    plain, with_share = crossed_of(table), crossed_of(table, test_to_train=0.25)
+    assert with_share.recordings == pytest.approx(1.25 * plain.recordings)
 
 
-def test_image_settings_of_each_transform_s_own_are_compared_and_said(write_run: Any, tmp_path: Path) -> None:
-    for seed in (0, 1):
-        write_run("fft", seed, 0.8, settings={"image": {"amplitude_scale": "decibel", "size": 100}})
-        write_run("cwt", seed, 0.9, settings={"image": {"amplitude_scale": "signed", "size": 100}})
-    (found,) = comparisons(find_runs(tmp_path)[0])
-    assert found.differences[0].n == 2
-    assert "The transforms do not share image.amplitude_scale: signed for cwt, decibel for fft." in found.notes
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Recordings and seeds drawn anew, 5 seeds over one split; standard error of the count 0.5 %."""
+    rng, held = default_rng(5), 0
+    for _ in range(2000):
+        table = 0.3 + rng.standard_normal((1, 80)) + 0.15 * rng.standard_normal((5, 1)) + rng.standard_normal((5, 80))
+        low, high = crossed_of(table).interval(0.95)
+        held += low <= 0.3 <= high
+    assert held / 2000 == pytest.approx(0.955, abs=0.02)
 
 
-def test_image_settings_that_vary_within_a_transform_are_compared_apart(write_run: Any, tmp_path: Path) -> None:
-    for transform in ("fft", "cwt"):
-        write_run(transform, 0, 0.8, settings={"image": {"size": 100}})
-        write_run(transform, 1, 0.8, settings={"image": {"size": 50}})
-    assert [found.settings for found in comparisons(find_runs(tmp_path)[0])] == [
-        {"image.size": "100"},
-        {"image.size": "50"},
-    ]
+@pytest.mark.parametrize("luck", [0.0, 2.0, 4.0])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_two_units_do_not_know_the_luck_of_runs(luck: float, is_split: bool) -> None:
+    """Equal arms, two seeds over one split or two folds; the spread of luck is so many times that of recordings."""
+    rng, claimed = default_rng(9), 0
+    for _ in range(1500):
+        table = rng.standard_normal((1, 100)) + 0.5 * rng.standard_normal((2, 100))
+        if is_split:
+            table = np.hstack([table, rng.standard_normal((2, 100))])
+            table[0, :100] = table[1, 100:] = np.nan
+        claimed += crossed_of(table + 0.1 * luck * rng.standard_normal((2, 1))).p_value <= 0.05
+    assert claimed / 1500 < 0.065
+
+
+def test_what_few_units_need_is_not_less_for_their_chance_agreement() -> None:
+    """Two seeds 0.08 apart of a mean of 0.12: more of them would agree, but recordings alone have an error of 0.1."""
+    row = default_rng(10).standard_normal(100)
+    row = 0.12 + (row - row.mean()) / row.std()
+    found = crossed_of(np.stack([row - 0.04, row + 0.04]))
+    assert found.interval(0.95)[1] == pytest.approx(0.12 + 12.706 * 0.04, rel=1e-3)  # Student's of the seeds
+    assert needed(found, 2, margin=0.01, confidence=0.95, floor=found.recordings).units is None
+
+
+def test_holm_against_statsmodels() -> None:
+    rng = default_rng(6)
+    for _ in range(20):
+        p_values = rng.uniform(0, 0.1, 6).tolist()
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
+
+
+def test_needed_is_what_then_decides() -> None:
+    found = Estimate(mean=0.02, error=0.015, df=9, recordings=0.0, runs=0.015**2)
+    more = needed(found, 10, margin=0.01, confidence=0.95, floor=0.0)
+    assert more.units is not None
+    for count, is_enough in ((more.units - 1, False), (more.units, True)):
+        later = Estimate(0.02, 0.015 * (10 / count) ** 0.5, max(9, count - 1), 0, 0)
+        low, high = later.interval(0.95)
+        assert (low > 0 or high < 0) == is_enough
+
+
+def test_where_recordings_are_the_limit_more_splits_do_not_help() -> None:
+    found = Estimate(mean=0.02, error=0.015, df=100, recordings=0.015**2, runs=0.0)
+    more = needed(found, 10, margin=0.01, confidence=0.95, floor=0.015**2)
+    assert more.units is None
+    assert more.recordings == pytest.approx((1.98 * 0.015 / 0.02) ** 2, rel=0.15)
+
+
+def test_no_difference_is_decided_within_the_margin() -> None:
+    found = Estimate(mean=0.0, error=0.02, df=1e6, recordings=0.02**2, runs=0.0)
+    more = needed(found, 10, margin=0.01, confidence=0.95, floor=0.02**2)
+    assert more.recordings == pytest.approx((1.96 * 0.02 / 0.01) ** 2, rel=0.13)
+    hopeless = Estimate(mean=0.01, error=0.0001, df=1e6, recordings=1e-8, runs=0.0)
+    assert hopeless.interval(0.95)[0] > 0  # so nothing is needed, and nobody asks

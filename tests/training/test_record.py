@@ -12,17 +12,35 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from audioid.data.index import Index
+from audioid.data.split import SplitIndices
+from audioid.pipeline.recordings import PreparedData
 from audioid.training.memory import MemoryMeter
 from audioid.training.once import is_written_here
 from audioid.training.record import write_features, write_json, write_predictions
+
+LOG_EYE = np.log(np.eye(6) + 1e-30)
+
+
+def all_tested(index: Index) -> PreparedData:
+    rows = np.arange(len(index.table))
+    return PreparedData(index, SplitIndices(rows[:0], rows[:0], rows), None, None)  # type: ignore[arg-type]
+
+
+def test_near_duplicates_are_the_groups_of_a_corpus_without_any(tmp_path: Path) -> None:
+    table = pd.DataFrame({"path": list("abcdef"), "label": list("xyxyxy"), "group": ""})
+    near = np.array([0, 1, 0, 2, 3, 0])
+    write_predictions(tmp_path / "predictions.csv", all_tested(Index(tmp_path, table)), LOG_EYE[:, :2], near)
+    read = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)
+    assert read["group"].tolist() == ["a", "", "a", "", "", "a"]
+    table["group"] = list("kkllmm")
+    write_predictions(tmp_path / "predictions.csv", all_tested(Index(tmp_path, table)), LOG_EYE[:, :2], near)
+    assert pd.read_csv(tmp_path / "predictions.csv")["group"].tolist() == list("kkllmm")
 
 
 def test_no_class_hides_a_column_of_the_predictions(tmp_path: Path) -> None:
     labels = ["group", "kick", "label", "label_probability", "path", "predicted"]
     table = pd.DataFrame({"path": [f"{label}.wav" for label in labels], "label": labels, "group": "g"})
-    write_predictions(
-        tmp_path / "predictions.csv", Index(tmp_path, table), np.arange(6), np.eye(6, dtype=np.float32)[::-1]
-    )
+    write_predictions(tmp_path / "predictions.csv", all_tested(Index(tmp_path, table)), LOG_EYE[::-1], None)
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0].split(",")
     assert header == [
         "path", "label", "predicted", "group",

@@ -1,0 +1,194 @@
+"""What a thesis takes over: a paragraph of methods, a table in LaTeX, how to run it all again."""
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from audioid.comparison.decisions import CONFIDENCE, points
+from audioid.comparison.premises import BUDGET
+from audioid.comparison.records import Run
+from audioid.comparison.study import Comparison, Study
+from audioid.files import read_yaml
+from audioid.program import program
+
+CLASSES_NAMED = 12
+PLAINLY_QUOTED = re.compile(r"^([\w.]+)='([^'\\]*)'$")  # paths, which the command line quotes by itself
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def methods(study: Study) -> str:
+    """Corpus, counts, split, pictures, network, budget, statistics and versions, in plain sentences.
+
+    What older runs did not write down is left out.
+    """
+    comparison = study.comparisons[0]
+    runs = [run for summary in comparison.summaries for run in summary.arm.runs]
+    parts = (
+        _corpus(runs),
+        _split(comparison, runs),
+        _pictures(comparison, runs[0]),
+        _training(runs),
+        _chosen(comparison),
+        _judged(study),
+        _made_by(runs),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _corpus(runs: Sequence[Run]) -> str:
+    run = runs[0]
+    total = run.n_train + run.n_val + run.n_test
+    names = ", ".join(run.classes[:CLASSES_NAMED]) + (", ..." if len(run.classes) > CLASSES_NAMED else "")
+    corpus = "audioid's built-in corpus" if run.settings.get("data") == "synthetic" else f"The corpus {run.corpus}"
+    return f"{corpus} has {total:,} recordings of {len(run.classes)} classes ({names}; digest {run.index_digest[:8]})."
+
+
+def _split(comparison: Comparison, runs: Sequence[Run]) -> str:
+    splits, seeds = len({run.split for run in runs}), len({run.seed for run in runs})
+    name = runs[0].settings.get("split")
+    how = {
+        "stratified": "at random within each class",
+        "grouped": "so that no group is on two sides",
+        "kfold": f"by {runs[0].settings.get('split.folds')} folds",
+        "given": "as published with the corpus",
+    }.get(name or "", "")
+    if runs[0].settings.get("split.group") == "near_duplicates" and name in ("grouped", "kfold", "given"):
+        how += ", near-duplicates and given groups kept on one side"
+    mean = [round(sum(getattr(run, key) for run in runs) / len(runs)) for key in ("n_train", "n_val", "n_test")]
+    chosen = f", {mean[1]} to choose the epoch" if mean[1] else ""
+    arms = [summary.arm.runs for summary in comparison.summaries]
+    counts = " or ".join(str(each) for each in sorted({len(arm) for arm in arms}))
+    times = f"{splits} split{'s' * (splits > 1)} and {seeds} seed{'s' * (seeds > 1)} in {counts} runs of each arm"
+    is_paired = len({frozenset(run.pairing for run in arm) for arm in arms}) == 1
+    is_equal = len({tuple(run.settings.get(key) for key in BUDGET) for run in runs}) == 1
+    same = " and ".join(["the same splits and seeds"] * is_paired + ["the same budget"] * is_equal)
+    return (
+        f"They were parted {how} into (on average) {mean[0]} recordings to train on{chosen} and {mean[2]} to judge "
+        f"at the end, with {times}{f'; every arm had {same}' * bool(same)}."
+    )
+
+
+def _pictures(comparison: Comparison, run: Run) -> str:
+    value = run.settings.get
+    if value("audio.sample_rate") is None:
+        return ""
+    arms, rate = [], value("audio.sample_rate", "")
+    for summary in comparison.summaries:
+        settings = summary.arm.runs[0].settings
+        options = [f"{k.removeprefix('transform.')} {v}" for k, v in settings.items() if k.startswith("transform.")]
+        told = f" ({', '.join(each for each in options if not each.endswith(' None'))})" if options else ""
+        arms.append(f"{summary.arm.name}{told}")
+    return (
+        f"Clips of {value('audio.seconds')} s at {f'{int(rate):,}' if rate.isdecimal() else rate} Hz became images of "
+        f"{value('image.size')} x {value('image.size')} values from {value('image.f_min')} to "
+        f"{value('image.f_max')} Hz ({value('image.frequency_scale')} rows, {value('image.amplitude_scale')} values): "
+        f"{'; '.join(arms)}."
+    )
+
+
+def _training(runs: Sequence[Run]) -> str:
+    if runs[0].settings.get("model") is None:
+        return ""
+
+    def value(key: str) -> str | None:
+        return _either(run.settings.get(key) for run in runs)
+
+    model = _options(runs, "model")
+    weights = _either(None if run.parameters is None else f"{run.parameters:,} weights" for run in runs) or ""
+    best = ""
+    if runs[0].n_val and (by := value("trainer.best_by")):
+        best = f"; the epoch with the best validation {by.removeprefix('val_')} was kept"
+    augment = value("augment") or "none"
+    return (
+        f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
+        f"{value('trainer.max_epochs')} epochs in batches of {value('data.batch_size')} by "
+        f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, augmentation {augment}){best}."
+    )
+
+
+def _either(values: Iterable[str | None]) -> str | None:
+    """`16 or 32` where arms differ."""
+    return " or ".join(dict.fromkeys(each for each in values if each is not None)) or None
+
+
+def _options(runs: Sequence[Run], group: str) -> str:
+    """`cnn, width 32, depth 4`."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings if key.startswith(f"{group}."))
+    found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
+    name = _either(run.settings.get(group) for run in runs) or ""
+    return ", ".join([name, *(f"{key} {value}" for key, value in found.items())])
+
+
+def _chosen(comparison: Comparison) -> str:
+    told = [
+        f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
+        for arm in (summary.arm for summary in comparison.summaries)
+        if arm.tried > 1
+    ]
+    return f"Settings were chosen by the mean over all runs' validation parts: {'; '.join(told)}." if told else ""
+
+
+def _judged(study: Study) -> str:
+    crossed = all(not study.evidence.problems.get(str(run.folder)) for run in study.runs)
+    percent, amount = f"{100 * CONFIDENCE:g} %", points(study.margin, study.measure)
+    basis = (
+        "whose variance is that of crossed random effects of recordings (or their groups) and runs, from each test "
+        "recording's predictions"
+        if crossed
+        else "whose variance is that of the corrected resampled t (Nadeau and Bengio 2003)"
+    )
+    return (
+        f"Arms were compared by {study.measure.name}, seeds averaged within splits; intervals are Student's at "
+        f"{percent} together, {basis}; p-values are Holm's; probabilities are those of a Bayesian correlated t-test "
+        f"with a region of practical equivalence of {amount} {study.measure.unit} (Benavoli et al. 2017)."
+    )
+
+
+def _made_by(runs: Sequence[Run]) -> str:
+    versions = runs[0].versions or {}
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    commits = sorted({run.commit[:10] for run in runs if run.commit})
+    at = f" (commit {', '.join(commits)})" if commits else ""
+    return f"Made with {told}{at}." if told else ""
+
+
+def latex(study: Study) -> str:
+    """The arms and their differences as a booktabs table."""
+    comparison, measure = study.comparisons[0], study.measure
+    unit = r"\%" if measure.is_share else measure.unit
+    lines = [
+        r"\begin{tabular}{lrrr}",
+        r"\toprule",
+        rf"arm & runs & {measure.name} / {unit} & std \\",
+        r"\midrule",
+    ]
+    for each in comparison.summaries:
+        spread = "--" if each.std is None else points(each.std, measure)
+        lines.append(rf"{escaped(each.arm.name)} & {each.n} & {points(each.mean, measure)} & {spread} \\")
+    lines.append(r"\midrule")
+    for difference in comparison.differences:
+        if difference.mean is None:
+            continue
+        name = escaped(f"{difference.first} - {difference.second}").replace(" - ", " $-$ ")
+        interval = ""
+        if difference.low is not None and difference.high is not None:
+            interval = f" [{points(difference.low, measure)}, {points(difference.high, measure)}]"
+        lines.append(rf"{name} & {difference.n} & {points(difference.mean, measure)}{interval} & \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def escaped(text: str) -> str:
+    """Text with LaTeX's own signs made harmless."""
+    return re.sub(r"[\\~^&%$#_{}]", lambda sign: LATEX.get(sign[0], rf"\{sign[0]}"), text)
+
+
+def command(root: Path) -> str:
+    """The sweep that made the runs below `root`, as far as it is known, and the comparison again."""
+    again = f"{program('compare')} {shlex.quote(str(root))}"
+    try:
+        chosen = read_yaml(root / "multirun.yaml")["hydra"]["overrides"]["task"]
+        words = [shlex.quote(PLAINLY_QUOTED.sub(r"\1=\2", str(each))) for each in chosen]
+    except Exception:  # no sweep, or a damaged file: then only the second is known
+        return again
+    return f"{program('train')} -m {' '.join(words)}\n{again}"

@@ -1,0 +1,218 @@
+"""Figures of a comparison in sentences and table rows, for pages and texts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from audioid.comparison.analysis import Analysis
+from audioid.comparison.arms import Setting
+from audioid.comparison.decisions import CONFIDENCE, Difference, points
+from audioid.comparison.measures import Measure
+from audioid.comparison.records import varying
+from audioid.comparison.statistics import Estimate
+from audioid.comparison.study import Comparison, Summary
+from audioid.comparison.together import Combined
+
+NONE = "\N{EN DASH}"
+Row = list[str]
+
+
+def amount(value: float | None, measure: Measure) -> str:
+    """A value of the measure: `94.5`, `0.213`, a dash for None."""
+    return NONE if value is None else f"{measure.scale * value:.{1 if measure.is_share else 3}f}"
+
+
+def spelled(value: float | None, digits: int = 3) -> str:
+    """`33.2 M`, `1.49`, a dash for None."""
+    if value is None:
+        return NONE
+    for size, mark in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if value >= size:
+            return f"{value / (1e3 if mark == ' k' else size):.{digits}g}{mark}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.{digits}g}"
+
+
+def counted(recordings: Sequence[object]) -> str:
+    return f"{len(recordings):,} recording{'' if len(recordings) == 1 else 's'}"
+
+
+def odds(difference: Difference, margin: float, measure: Measure) -> str:
+    """`The odds, given these runs: 61 % that ...`; empty where there is nothing to judge by."""
+    found = difference.odds
+    if not found:
+        return ""
+    within = f"{measure.scale * margin:g} {measure.unit if measure.scale * margin != 1 else measure.unit.rstrip('s')}"
+    return (
+        f"The odds, given these runs: {_chance(found.first)} that {difference.first} is better by more than {within}, "
+        f"{_chance(found.second)} that {difference.second} is, {_chance(found.neither)} that neither is."
+    )
+
+
+def _chance(share: float) -> str:
+    percent = 100 * share
+    if percent < 0.5:
+        return "under 1 %"
+    return "over 99 %" if percent > 99.5 else f"{percent:.0f} %"
+
+
+def interval(low: float | None, high: float | None, measure: Measure) -> str:
+    return NONE if low is None or high is None else f"{points(low, measure)} to {points(high, measure)}"
+
+
+ARMS = ("", "runs", "mean", "std", "range", "training", "transform", "fitting", "memory", "parameters", "multiply-adds")
+
+
+def arms(comparison: Comparison, measure: Measure) -> list[Row]:
+    """A row an arm under `ARMS`."""
+    return [_arm(each, measure) for each in comparison.summaries]
+
+
+def _arm(summary: Summary, measure: Measure) -> Row:
+    cost = summary.cost
+    return [
+        summary.arm.name,
+        str(summary.n),
+        amount(summary.mean, measure),
+        amount(summary.std, measure),
+        f"{amount(summary.min, measure)} to {amount(summary.max, measure)}",
+        f"{100 * summary.train_accuracy:.1f}",
+        f"{spelled(cost.transform_ms_per_clip)} ms",
+        f"{spelled(cost.fit_seconds)} s",
+        f"{spelled(cost.peak_memory_mib)} MiB",
+        spelled(cost.parameters),
+        spelled(cost.multiply_adds),
+    ]
+
+
+DIFFERENCES = ("", "pairs", "mean", "interval", "at", "p", "corrected t", "decision")
+
+
+def differences(comparison: Comparison, measure: Measure) -> list[Row]:
+    """A row a difference under `DIFFERENCES`."""
+    return [
+        [
+            f"{each.first} \N{MINUS SIGN} {each.second}",
+            str(each.n),
+            NONE if each.mean is None else points(each.mean, measure),
+            interval(each.low, each.high, measure),
+            NONE if each.confidence is None else f"{100 * each.confidence:.3g} %",
+            NONE if each.p_value is None else f"{each.p_value:.2g}",
+            interval(each.corrected_t[0], each.corrected_t[1], measure) if each.corrected_t else NONE,
+            each.decision,
+        ]
+        for each in comparison.differences
+    ]
+
+
+def ranking(settings: Sequence[Setting], keys: Sequence[str], measure: Measure) -> list[Row]:
+    """A row a setting: its values, runs, validation, test and its standard deviation."""
+    return [
+        [
+            *(each.values.get(key, NONE) for key in keys),
+            str(len(each.runs)),
+            amount(each.validation, measure),
+            amount(each.test, measure),
+            amount(each.std, measure),
+        ]
+        for each in settings
+    ]
+
+
+def unlike(comparison: Comparison) -> list[Row]:
+    """A row a setting that is not the same in all of the arms' runs: its key, and each arm's values."""
+    summaries = comparison.summaries
+    keys = varying([run.settings for each in summaries for run in each.arm.runs])
+    return [
+        [key, *(", ".join(sorted({run.settings.get(key, NONE) for run in each.arm.runs})) for each in summaries)]
+        for key in keys
+    ]
+
+
+def combined(found: Combined) -> str:
+    """Whether the two arms together beat each alone."""
+    alone = " and ".join(f"{100 * value:.1f} % ({name})" for name, value in found.alone.items())
+    better = found.better_alone
+    text = f"Together they name {100 * found.accuracy:.1f} % rightly, alone {alone}."
+    if found.seeds:
+        seeds = " and ".join(f"{100 * value:.1f} % ({name})" for name, value in found.seeds.items())
+        text += f" Two seeds of the same arm together: {seeds}."
+    gains = "; ".join(f"over {name} alone {gain(each)}" for name, each in found.gains.items())
+    if found.beats_each:
+        return f"{text} Together they beat each alone: gain {gains}."
+    return f"{text} That they beat {better}, the better alone, is not shown: gain {gains}."
+
+
+def gain(found: Estimate | None) -> str:
+    """In points with its interval at 95 %."""
+    if found is None:
+        return "not to be judged"
+    low, high = found.interval(CONFIDENCE)
+    return f"{100 * found.mean:+.1f} points ({100 * low:.1f} to {100 * high:.1f})".replace("-", "\N{MINUS SIGN}")
+
+
+def sureness(analysis: Analysis) -> list[str]:
+    """A sentence an arm on how its confidence stands to how often it is right."""
+    found = []
+    for name, each in analysis.calibrations.items():
+        total = each.counts.sum()
+        confidence = 100 * float(np.nansum(each.counts * each.confidence) / total)
+        right = 100 * float(np.nansum(each.counts * each.accuracy) / total)
+        how = "as sure as it should be" if abs(confidence - right) < 1 else "too sure"
+        how = "less sure than it could be" if right - confidence >= 1 else how
+        found.append(
+            f"{name} is {how}: {confidence:.1f} % sure on average, {right:.1f} % right; expected calibration error "
+            f"{100 * each.error:.1f} points, Brier score {each.brier:.3f}."
+        )
+    return found
+
+
+def mistaken(analysis: Analysis, most: int = 3) -> str:
+    """The commonest confusions of each arm, in words."""
+    found = []
+    for name, counts in analysis.confusions.items():
+        wrong = counts * (1 - np.eye(len(counts)))
+        places = [divmod(int(each), len(counts)) for each in np.argsort(-wrong, axis=None)[:most]]
+        told = [
+            f"{analysis.classes[row]} for {analysis.classes[column]} ({wrong[row, column]:.1f} a run)"
+            for row, column in places
+            if wrong[row, column] > 0
+        ]
+        found.append(f"{name} most often takes {', '.join(told)}" if told else f"{name} takes none for another")
+    return "; ".join(found) + "."
+
+
+def by_class(analysis: Analysis) -> list[Row]:
+    """A row a class: recordings, each arm's accuracy in percent, the pair's difference with its interval."""
+    return [
+        [
+            each.name,
+            str(each.recordings),
+            *(f"{100 * each.accuracy[name]:.1f}" for name in analysis.confusions),
+            *([gain(each.difference)] if analysis.pair else []),
+        ]
+        for each in analysis.by_class
+    ]
+
+
+def headline(comparison: Comparison, measure: Measure) -> str:
+    """The verdict; of several the arm that is better than all others, or that there is none."""
+    found = comparison.differences
+    if len(found) < 2:
+        return found[0].verdict if found else comparison.warnings[0]
+    names = [each.arm.name for each in comparison.summaries]
+    beaten = {name: [_loser(each) for each in found if each.winner == name] for name in names}
+    for name, others in beaten.items():
+        if len(others) == len(names) - 1:
+            return f"{name} better than {_listed(others)}"
+    best = (max if measure.is_share else min)(comparison.summaries, key=lambda each: each.mean)
+    told = f"none of {len(names)} arms is shown to be better than all others; the best mean has {best.arm.name}"
+    return told + "".join(f"; {name} better than {_listed(others)}" for name, others in beaten.items() if others)
+
+
+def _loser(difference: Difference) -> str:
+    return difference.second if difference.winner == difference.first else difference.first
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,108 @@
+"""Recordings of a run that is done, as its network was given them."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audioid import transforms
+from audioid.comparison.records import Run
+from audioid.comparison.showing import Shown
+from audioid.data.audio import Unreadable, Waveform, load
+from audioid.data.corpus import corpus_root
+from audioid.data.mp3 import encode_mp3
+from audioid.errors import one_line
+from audioid.files import read_yaml
+from audioid.pipeline.colours import coloured
+from audioid.schema import AudioSettings, DataSettings, ImageSettings, StoreSettings, TransformSettings
+from audioid.validation import checked_option
+
+logger = logging.getLogger(__name__)
+
+MOST_SAMPLES = 2**27  # of all waveforms together, half a GiB
+LONGEST_SOUND = 3.0  # seconds
+SILENCE = 1e-6
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """The groups of a run's configuration that its images come from."""
+
+    audio: AudioSettings
+    image: ImageSettings
+    data: DataSettings
+    transform: TransformSettings
+    store: StoreSettings
+
+
+def show(run: Run, paths: Sequence[str]) -> dict[str, Shown]:
+    """Recordings by their paths in `predictions.csv`, the image and the sound that the run's network was given.
+
+    What cannot be read any more, leads out of the corpus, or is beyond `MOST_SAMPLES` is missing. The run's files may
+    come from anybody: nothing in them makes code be imported or a file be written.
+    """
+    try:
+        return _shown(_needed(run), paths)
+    except Exception as error:  # pictures are not worth a comparison
+        logger.warning("%s: no pictures of its recordings (%s)", run.folder, one_line(error))
+        return {}
+
+
+def _needed(run: Run) -> _Needed:
+    config = read_yaml(run.folder / ".hydra" / "config.yaml")
+    # Of the options of other packages only those are known here that the caller has imported already.
+    groups: dict[str, Any] = {group: checked_option(group, config.get(group)) for group in _Needed.__annotations__}
+    return _Needed(**groups)
+
+
+def _shown(settings: _Needed, paths: Sequence[str]) -> dict[str, Shown]:
+    audio = settings.audio
+    root = corpus_root(settings.data, Path(settings.store.root).expanduser())
+    n_samples = round(audio.sample_rate * audio.seconds)
+    wanted = [path for path in dict.fromkeys(paths) if _is_below(path)][: MOST_SAMPLES // max(1, n_samples)]
+
+    def decoded(path: str) -> Waveform | None:
+        try:
+            return load(root / path, **audio.model_dump())
+        except Unreadable:
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(wanted, pool.map(decoded, wanted), strict=True))
+        waveforms = {path: wave for path, wave in found.items() if wave is not None}
+        if not waveforms:
+            return {}
+        images = _images(settings, np.stack(list(waveforms.values())))
+        sounds = pool.map(lambda wave: _sound(wave, audio.sample_rate), waveforms.values())
+        return {path: Shown(*each) for path, each in zip(waveforms, zip(images, sounds, strict=True), strict=True)}
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path, as any system may read it, stays below the folder that it is joined to."""
+    readings = PurePosixPath(path), PureWindowsPath(path)
+    return not any(each.anchor or ".." in each.parts for each in readings)
+
+
+def _images(settings: _Needed, waveforms: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
+    """For each waveform of `(recordings, time)` its image, the channels side by side."""
+    made = transforms.build(
+        settings.transform.model_dump(),
+        settings.image.model_dump(),
+        sample_rate=settings.audio.sample_rate,
+        n_samples=waveforms.shape[1],
+    )
+    with torch.inference_mode():
+        images = made(torch.from_numpy(waveforms)).numpy()
+    return [np.concatenate([coloured(channel, made.row_label) for channel in image], axis=1) for image in images]
+
+
+def _sound(wave: Waveform, sample_rate: int) -> bytes:
+    """The start of the waveform without the zeros that fill its end, as loud as can be."""
+    wave = np.trim_zeros(wave[: round(LONGEST_SOUND * sample_rate)], "b")
+    return encode_mp3(wave / max(float(np.abs(wave).max(initial=0)), SILENCE), sample_rate)

@@ -1,0 +1,102 @@
+"""The paragraph, the table and the command that people take over."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from audioid.comparison.methods import command, escaped, latex, methods
+from audioid.comparison.records import find_runs
+from audioid.comparison.study import Study, studies
+
+
+@pytest.fixture
+def study(write_run: Any, tmp_path: Path) -> Study:
+    settings: dict[str, Any] = {
+        "audio": {"sample_rate": 22050, "seconds": 1.0},
+        "image": {"size": 100, "f_min": 40.0, "f_max": 10000.0, "frequency_scale": "log", "amplitude_scale": "decibel"},
+        "split": {"name": "kfold", "folds": 5, "group": "near_duplicates"},
+        "optimizer": {"name": "adamw", "lr": 0.002},
+        "trainer": {"best_by": "val_loss"},
+    }
+    for transform, accuracies in (("cwt", (0.93, 0.925, 0.935)), ("fft", (0.9, 0.9, 0.9))):
+        for fold, accuracy in enumerate(accuracies):
+            options = {"parameters": 243811, "max_epochs": 20, "versions": {"torch": "2.11.0"}}
+            chosen = settings | {"transform": {"name": transform, "padding": "zero"}}
+            write_run(transform, 0, accuracy, fold=fold, settings=chosen, **options)
+    (found,) = studies(find_runs(tmp_path)[0])
+    return found
+
+
+def test_the_paragraph_tells_what_was_done(study: Study) -> None:
+    text = methods(study)
+    for part in (
+        "500 recordings of 2 classes (high, low; digest abc)",
+        "parted by 5 folds, near-duplicates and given groups kept on one side",
+        "(on average) 300 recordings to train on, 100 to choose the epoch and 100 to judge",
+        "3 splits and 1 seed",
+        "Clips of 1.0 s at 22,050 Hz became images of 100 x 100 values from 40.0 to 10000.0 Hz",
+        "cwt (padding zero); fft (padding zero)",
+        "243,811 weights",
+        "trained for 20 epochs",
+        "by adamw, lr 0.002",
+        "best validation loss was kept",
+        "Nadeau and Bengio 2003",
+        "Made with torch 2.11.0 (commit 1111111111).",
+    ):
+        assert part in text, part
+
+
+def test_the_paragraph_of_bare_records_leaves_out_what_is_not_known(write_run: Any, tmp_path: Path) -> None:
+    (write_run("cwt", 0, 0.5) / ".hydra" / "config.yaml").unlink()
+    (found,) = studies(find_runs(tmp_path)[0])
+    assert "None" not in methods(found)
+
+
+def test_the_table_in_latex(study: Study) -> None:
+    lines = latex(study).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrrr}"
+    assert r"cwt & 3 & 93.0 & 0.5 \\" in lines
+    assert r"cwt $-$ fft & 3 & 3.0 [1.2, 4.8] & \\" in lines
+    assert escaped(r"50% & a_b \x{}") == r"50\% \& a\_b \textbackslash{}x\{\}"
+
+
+def test_how_to_run_it_again(tmp_path: Path) -> None:
+    folder = tmp_path / "my sweep"
+    folder.mkdir()
+    assert command(folder) == f"python scripts/compare.py '{folder}'"
+    task = ["transform=fft,cwt", "data.root='my drums'", "seed=0,1"]
+    (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": {"task": task}}}))
+    first, second = command(folder).splitlines()
+    assert first == "python train.py -m transform=fft,cwt 'data.root=my drums' seed=0,1"
+    assert second == f"python scripts/compare.py '{folder}'"
+
+
+def test_the_paragraph_says_no_more_than_is_so(write_run: Any, tmp_path: Path) -> None:
+    """Arms at widths of their own, with other budgets and seeds, and a configuration that nobody checked."""
+    for transform, width, epochs in (("cwt", 16, 20), ("fft", 32, 40)):
+        for seed in range(4 if transform == "cwt" else 3):
+            settings = {
+                "transform": {"name": transform}, "model": {"name": "cnn", "width": width},
+                "audio": {"sample_rate": "44.1k", "seconds": 1.0},
+            }  # fmt: skip
+            write_run(transform, seed, 0.9 + 0.01 * seed, settings=settings, max_epochs=epochs)
+    (found,) = studies(find_runs(tmp_path)[0])
+    text = methods(found)
+    assert "every arm had" not in text
+    assert "in 3 or 4 runs of each arm" in text
+    assert "(cnn, width 16 or 32)" in text
+    assert "for 20 or 40 epochs" in text
+    assert "at 44.1k Hz" in text
+
+
+def test_the_paragraph_says_how_settings_were_chosen(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for width in (8, 16):
+            settings = {"transform": {"name": transform}, "model": {"name": "cnn", "width": width}}
+            for seed in (0, 1):
+                write_run(transform, seed, 0.8, settings=settings, val_accuracy=width / 20)
+    (found,) = studies(find_runs(tmp_path)[0])
+    assert "validation parts: cwt the best of 2 (model.width=16); fft the best of 2 (model.width=16)." in methods(found)
+    assert "every arm had the same splits and seeds and the same budget" in methods(found)

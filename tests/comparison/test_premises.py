@@ -1,0 +1,119 @@
+"""What a reader is warned of."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audioid.comparison.records import find_runs
+from audioid.comparison.study import Comparison, studies
+
+
+def headline(root: Path) -> Comparison:
+    (study,) = studies(find_runs(root)[0])
+    return study.comparisons[0]
+
+
+def warned(root: Path) -> str:
+    return "\n".join(headline(root).warnings)
+
+
+def both(write_run: Any, splits: int = 5, seeds: int = 1, **chosen: Any) -> list[Path]:
+    return [
+        write_run(transform, seed, 0.9, split_seed=split, **chosen)
+        for transform in ("cwt", "fft")
+        for split in range(splits)
+        for seed in range(seeds)
+    ]
+
+
+def test_where_all_is_well_nothing_is_warned_of(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for split in range(5):
+            write_run(transform, 0, rightly=[number % (7 + split) > 0 for number in range(200)], split_seed=split)
+    assert headline(tmp_path).warnings == []
+
+
+def test_one_split_and_few_splits(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, splits=1, seeds=3)
+    assert "One split only: " in warned(tmp_path)
+    both(write_run, splits=3, seeds=3, commit="1" * 40)
+    assert "Only 3 splits: " in warned(tmp_path)
+    both(write_run, splits=5, seeds=3)
+    assert "splits: " not in warned(tmp_path).replace("split.", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("n_test_group_in_train", "30 % of the test recordings are recordings of a group that was also trained on"),
+        ("n_test_near_duplicate_in_train", "30 % of the test recordings are near-duplicates of recordings"),
+    ],
+)
+def test_leaks(write_run: Any, tmp_path: Path, key: str, what: str) -> None:
+    both(write_run, **{key: 30})
+    assert what in warned(tmp_path)
+
+
+def test_a_test_file_worth_more_than_the_margin(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, n_test=40)
+    assert "One test recording of 40 is worth 2.5 points, more than the margin of 1" in warned(tmp_path)
+
+
+def test_few_groups(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for split in range(5):
+            groups = [f"kit {number % 4}" for number in range(200)]
+            write_run(transform, 0, rightly=[number % 9 > 0 for number in range(200)], groups=groups, split_seed=split)
+    assert "The recordings come from 4 groups only" in warned(tmp_path)
+
+
+def test_different_budgets_and_settings(write_run: Any, tmp_path: Path) -> None:
+    for transform, epochs in (("cwt", 20), ("fft", 40)):
+        for split in range(5):
+            write_run(transform, 0, 0.9, max_epochs=epochs, split_seed=split)
+    assert "The arms had different budgets: trainer.max_epochs is 20 for cwt, 40 for fft." in warned(tmp_path)
+
+
+def test_different_code_and_missing_partners(write_run: Any, tmp_path: Path) -> None:
+    both(write_run)
+    write_run("cwt", 7, 0.9, commit="2" * 40)
+    text = warned(tmp_path)
+    assert "different versions of the code" in text
+    assert "Without a partner in every arm, so not in all differences: cwt seed=7 split.seed=0 split.fold=0." in text
+
+
+def test_a_task_learned_at_once(write_run: Any, tmp_path: Path) -> None:
+    folders = both(write_run)
+    for folder in folders:
+        lines = ["epoch,train_loss,train_accuracy,val_loss,val_accuracy,lr"]
+        lines += [f"{epoch},0.1,{0.9 if epoch == 0 else 1.0},0.1,0.9,0.01" for epoch in range(20)]
+        (folder / "curves.csv").write_text("\n".join(lines))
+    assert "after a tenth of the budget" in warned(tmp_path)
+    slow = folders[0] / "curves.csv"
+    slow.write_text(slow.read_text().replace("1,0.1,1.0", "1,0.1,0.9", 1))
+    assert "after a tenth of the budget" not in warned(tmp_path)
+
+
+def test_predictions_that_cannot_be_used(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, splits=1, seeds=3)
+    assert "the luck of training alone and says nothing of the recordings" in warned(tmp_path)
+    both(write_run, splits=6, seeds=1, commit="3" * 40)
+    assert "the corrected resampled t, which assumes how much the splits share" in warned(tmp_path)
+
+
+def test_nothing_to_compare_with(write_run: Any, tmp_path: Path) -> None:
+    write_run("cwt", 0, 0.5)
+    assert headline(tmp_path).warnings == ["Only cwt was run on these recordings: nothing to compare it with."]
+
+
+def test_what_choosing_cost_is_told(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for width in (8, 16):
+            for split in range(5):
+                settings = {"transform": {"name": transform}, "model": {"name": "cnn", "width": width}}
+                write_run(transform, 0, 0.8, settings=settings, split_seed=split, val_accuracy=width / 20)
+    notes = headline(tmp_path).notes
+    assert notes[0] == ("Each arm is at the best of 2 settings by validation: cwt model.width=16; fft model.width=16.")
+    assert notes[1].startswith("What the choice cost in honesty: ")
+    assert notes[1].endswith("test accuracy would be cwt 80.0, fft 80.0.")
