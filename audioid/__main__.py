@@ -10,7 +10,7 @@ from pathlib import Path
 
 from audioid.program import STARTED
 
-COMMANDS = ("synthesize", "audit", "render", "prepare", "train", "compare", "identify")  # the way of the data
+COMMANDS = ("synthesize", "audit", "render", "prepare", "train", "compare", "suite", "identify")  # the way of the data
 
 
 def main() -> int:
