@@ -118,16 +118,16 @@ def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> N
 
 
 def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
-    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=60")) == 0
+    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=150")) == 0
     at_once = (
         "import sys; from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else it is not kept yet
     )
     code = f"{at_once}; from audioid.commands.train import main; sys.exit(main())"
-    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60")]
+    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=150")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if re.search(r"epoch +6/", line):
+            if re.search(r"epoch +15/", line):
                 process.send_signal(signal.SIGINT)
                 break
         _, told = process.communicate(timeout=60)
@@ -242,13 +242,14 @@ def test_sigterm_ends_a_sweep_with_a_status_that_says_so(tones: Path, tmp_path: 
 def test_a_sweep_ends_in_a_comparison(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("-m", *on(tones, "transform=fft,cwt", "seed=0,1", "hydra.sweep.dir=sweep")) == 0
     told = capsys.readouterr().out
-    runs = sorted(path.name for path in Path("sweep").iterdir() if path.is_dir())
+    runs = sorted(path.parent.name for path in Path("sweep").glob("*/metrics.json"))
     assert runs == [f"{transform} seed={seed}" for transform in ("cwt", "fft") for seed in (0, 1)]
     assert len({str(metrics(Path("sweep") / name)["index_digest"]) for name in runs}) == 1
     assert "fft" in told
     assert "cwt" in told
     assert "tensorboard" in told
-    assert Path("sweep/comparison.json").exists()
+    written = {"comparison.json", "comparison.csv", "report.html", "report.md", "figures", "comparison"}
+    assert {path.name for path in Path("sweep").iterdir()} - set(runs) >= written
     # The same sweep again has nothing left to do.
     assert command("resume=sweep") == 0
     assert capsys.readouterr().out.count("done already") == 4

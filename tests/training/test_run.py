@@ -167,7 +167,7 @@ def test_an_error_that_nobody_foresaw_leaves_its_traceback_and_one_line(
     assert any("in run" in line for line in traceback)
     told = capsys.readouterr().err
     assert "Traceback" not in told
-    assert f"error: {error.parent.name}: KeyError: 'bins'" in told
+    assert f"error: 2 runs, such as {error.parent.name}: KeyError: 'bins'" in told
 
 
 def test_what_a_run_costs_does_not_depend_on_what_ran_before(tones: Path, command: Command) -> None:
