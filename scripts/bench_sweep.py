@@ -29,7 +29,7 @@ from tabulate import tabulate
 from audioid.files import replacing
 
 TRAIN = (sys.executable, "-u", str(Path(__file__).parents[1] / "train.py"))
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # one order of additions, whatever else the machine does
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # one order of additions, whatever else the machine does
 SHORT = ("trainer.max_epochs=2", "trainer.accelerator=cpu")
 TINY = ("data.per_class=6", "data.seconds=0.3", "audio.seconds=0.3", "image.size=32", "model.width=8", *SHORT)
 KILLS = 5
@@ -40,11 +40,15 @@ STAGES = ("index", "decode", "transform", "test", "record")
 Figures = dict[str, float]
 
 
-def start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+def start(folder: Path, *overrides: str, **environment: str) -> "subprocess.Popen[str]":
     """A sweep in `folder/sweep`, with a store of its own, in a group of processes that can be killed as one."""
-    arguments = [*TRAIN, *overrides, f"store.root={folder}/store"]
     return subprocess.Popen(
-        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [*TRAIN, *overrides, f"store.root={folder}/store"],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -76,7 +80,7 @@ def kill_and_resume(folder: Path, seeds: int) -> Figures:
     chosen = ("-m", "transform=fft,cwt", f"seed=range(0,{seeds})", *TINY)
     whole, broken, rng = folder / "whole", folder / "broken", default_rng(SEED)
     begun = time.perf_counter()
-    process = start(whole, *chosen, f"hydra.sweep.dir={whole}/sweep")
+    process = start(whole, *chosen, f"hydra.sweep.dir={whole}/sweep", **ONE_THREAD)
     assert process.stdout is not None
     process.stdout.readline()  # the first line of progress: all before is start-up
     first_line = time.perf_counter() - begun
@@ -86,7 +90,7 @@ def kill_and_resume(folder: Path, seeds: int) -> Figures:
     for delay in [*rng.uniform(0, longest, KILLS).tolist(), None]:
         is_begun = (broken / "sweep" / "multirun.yaml").exists()
         again = (f"resume={broken}/sweep",) if is_begun else (*chosen, f"hydra.sweep.dir={broken}/sweep")
-        process = start(broken, *again)
+        process = start(broken, *again, **ONE_THREAD)
         if delay is None:
             finish(process)
         else:
