@@ -31,6 +31,7 @@ from audioid.schema import OPTIONS, Section, Settings
 from audioid.validation import checked, checked_option
 
 PACKAGE = Path(__file__).parent
+MOST_FOLDS = 1000  # whose runs have seeds of their own
 # Inside the package once installed, beside it in a checkout.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 # A run of a sweep is called by what the sweep varies, which only the sweep's own command line tells.
@@ -255,6 +256,7 @@ def _name(transform: str, seed: int, overrides: Sequence[str], swept: Sequence[s
 
 OmegaConf.register_new_resolver("run_name", _name, replace=True)
 OmegaConf.register_new_resolver("program", program, replace=True)
+OmegaConf.register_new_resolver("run_seed", lambda split_seed, fold: MOST_FOLDS * split_seed + fold, replace=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -195,13 +195,13 @@ def null_training(sweeps: int, root: Path) -> dict[str, float]:
     better, means = 0, []
     for sweep in range(sweeps):
         for fold in range(FOLDS):
-            for seed in (0, 1):
+            for seed in (2 * fold, 2 * fold + 1):  # each run its own, as experiment=compare has them
                 folder = root / f"{sweep}" / f"{fold} {seed}"
                 overrides = [f"data.seed={sweep + 1000}", "data.per_class=20", "data.kits=20", "split=kfold"]
                 overrides += [f"split.fold={fold}", f"seed={seed}", "trainer.max_epochs=3", "model.width=8"]
                 run(compose([*overrides, f"store.root={root / 'cache'}", "logger=csv"]), folder, overrides)
         runs, _ = find_runs(root / f"{sweep}")
-        one, two = ([each.model_copy(update={"seed": 0}) for each in runs if each.seed == seed] for seed in (0, 1))
+        one, two = ([each.model_copy(update={"seed": 0}) for each in runs if each.seed % 2 == arm] for arm in (0, 1))
         (each,) = decide({("one", "two"): pair(one, two, Evidence(ACCURACY))}, ACCURACY, MARGIN)
         better += each.decision == "better"
         means.append(abs(each.mean or 0))

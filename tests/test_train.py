@@ -118,16 +118,18 @@ def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> N
 
 
 def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
-    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=150")) == 0
+    assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=60")) == 0
     at_once = (
         "import sys; from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else it is not kept yet
     )
-    code = f"{at_once}; from audioid.commands.train import main; sys.exit(main())"
-    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=150")]
+    # A shell has what it starts in the background ignore this signal, and so its children.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; {at_once}; from audioid.commands.train import main; sys.exit(main())"
+    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if re.search(r"epoch +15/", line):
+            if re.search(r"epoch +6/", line):
                 process.send_signal(signal.SIGINT)
                 break
         _, told = process.communicate(timeout=60)
@@ -317,10 +319,10 @@ def test_the_protocol_is_an_experiment(tones: Path, command: Command, capsys: py
     assert command(*on(tones, *small, "hydra.sweep.dir=sweep")) == 0
     runs = {path.parent.name: metrics(path.parent) for path in Path("sweep").glob("*/metrics.json")}
     assert {(run["transform"], run["split_seed"], run["seed"], run["fold"]) for run in runs.values()} == {
-        (transform, seed, seed, 2) for transform in ("fft", "cwt") for seed in (0, 7)
+        (transform, seed, 1000 * seed + 2, 2) for transform in ("fft", "cwt") for seed in (0, 7)
     }
     assert len(runs) == 4
-    settings = yaml.safe_load(Path("sweep/fft split.seed=7 seed=7/.hydra/config.yaml").read_text())
+    settings = yaml.safe_load(Path("sweep/fft split.seed=7 seed=7002/.hydra/config.yaml").read_text())
     assert (
         settings["split"] | {"seed": 0}
         == compose(["experiment=compare", "split.folds=3", "split.fold=2"]).split.model_dump()

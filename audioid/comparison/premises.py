@@ -57,7 +57,12 @@ def _splits(runs: Sequence[Run]) -> Iterator[str]:
             "One split only: other training recordings might decide otherwise, and the interval can say little of "
             "that. experiment=compare judges over several splits."
         )
-    elif 1 < len(splits) < FEWEST_SPLITS:
+    elif len({run.seed for run in runs}) == 1 and len(splits) > 1:
+        yield (
+            "All splits were trained with one seed: what they owe to it, such as lucky initial weights, does not show. "
+            "Give each split a seed of its own, as experiment=compare does."
+        )
+    if 1 < len(splits) < FEWEST_SPLITS:
         yield f"Only {len(splits)} splits: how much they differ is hardly known; have {FEWEST_SPLITS} or more."
 
 

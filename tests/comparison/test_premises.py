@@ -30,8 +30,15 @@ def both(write_run: Any, splits: int = 5, seeds: int = 1, **chosen: Any) -> list
 def test_where_all_is_well_nothing_is_warned_of(write_run: Any, tmp_path: Path) -> None:
     for transform in ("cwt", "fft"):
         for split in range(5):
-            write_run(transform, 0, rightly=[number % (7 + split) > 0 for number in range(200)], split_seed=split)
+            write_run(transform, split, rightly=[number % (7 + split) > 0 for number in range(200)], split_seed=split)
     assert headline(tmp_path).warnings == []
+
+
+def test_one_seed_in_all_splits(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, splits=5, seeds=1)
+    assert "All splits were trained with one seed" in warned(tmp_path)
+    both(write_run, splits=5, seeds=2)
+    assert "All splits were trained with one seed" not in warned(tmp_path)
 
 
 def test_one_split_and_few_splits(write_run: Any, tmp_path: Path) -> None:
