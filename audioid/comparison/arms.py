@@ -92,7 +92,7 @@ def settings_of(runs: Iterable[Run], keys: Sequence[str], measure: Measure) -> l
     found = [_setting(dict(values), members, measure) for values, members in groups.items()]
     found.sort(key=lambda each: [order_of(each.values.get(key)) for key in keys])
     best = -1.0 if measure.is_share else 1.0
-    return sorted(found, key=lambda each: best * (np.inf if each.validation is None else each.validation))
+    return sorted(found, key=lambda each: np.inf if each.validation is None else best * each.validation)
 
 
 def _setting(values: dict[str, str], runs: list[Run], measure: Measure) -> Setting:
@@ -164,6 +164,16 @@ def _chosen_anew(settings: Sequence[Setting], measure: Measure) -> float | None:
         if scores:
             found.append((max if measure.is_share else min)(scores, key=lambda each: each[0])[1])
     return float(np.mean(found)) if found else None
+
+
+def choices_told(arms: Iterable[Arm]) -> str:
+    """How the arms that had a choice came to their settings, in a sentence; empty where none had."""
+    told = [
+        f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
+        for arm in arms
+        if arm.tried > 1
+    ]
+    return f"Settings were chosen by the mean over all runs' validation parts: {'; '.join(told)}." if told else ""
 
 
 def name_of(values: Mapping[str, str], keys: Sequence[str]) -> str:

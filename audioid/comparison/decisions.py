@@ -11,6 +11,7 @@ from audioid.comparison.statistics import Estimate, holm, needed
 CONFIDENCE = 0.95
 # Differences of accuracy below this are of no practical interest.
 MARGIN = 0.01
+MOST_ARMS_IN_PAIRS = 4
 
 Decision = Literal["better", "equivalent", "undecided"]
 
@@ -231,6 +232,3 @@ def pairs_to_decide(names: Sequence[str], best: str) -> list[tuple[str, str]]:
     if len(names) <= MOST_ARMS_IN_PAIRS:
         return [(one, two) for place, one in enumerate(names) for two in names[place + 1 :]]
     return [(best, name) for name in names if name != best]
-
-
-MOST_ARMS_IN_PAIRS = 4

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from audioid.comparison.arms import choices_told
 from audioid.comparison.decisions import CONFIDENCE, points
 from audioid.comparison.premises import BUDGET
 from audioid.comparison.records import Run
@@ -29,7 +30,7 @@ def methods(study: Study) -> str:
         _split(comparison, runs),
         _pictures(comparison, runs[0]),
         _training(runs),
-        _chosen(comparison),
+        choices_told(summary.arm for summary in comparison.summaries),
         _judged(study),
         _made_by(runs),
     )
@@ -118,15 +119,6 @@ def _options(runs: Sequence[Run], group: str) -> str:
     found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
     name = _either(run.settings.get(group) for run in runs) or ""
     return ", ".join([name, *(f"{key} {value}" for key, value in found.items())])
-
-
-def _chosen(comparison: Comparison) -> str:
-    told = [
-        f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
-        for arm in (summary.arm for summary in comparison.summaries)
-        if arm.tried > 1
-    ]
-    return f"Settings were chosen by the mean over all runs' validation parts: {'; '.join(told)}." if told else ""
 
 
 def _judged(study: Study) -> str:

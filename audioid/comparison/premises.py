@@ -52,15 +52,16 @@ def _leaks(runs: Sequence[Run]) -> Iterator[str]:
 
 def _splits(runs: Sequence[Run]) -> Iterator[str]:
     splits = {run.split for run in runs}
+    seeds = {frozenset(run.seed for run in runs if run.split == split) for split in splits}
     if len(splits) == 1 and len(runs) > 2:
         yield (
             "One split only: other training recordings might decide otherwise, and the interval can say little of "
             "that. experiment=compare judges over several splits."
         )
-    elif len({run.seed for run in runs}) == 1 and len(splits) > 1:
+    elif len(splits) > 1 and len(seeds) == 1:
         yield (
-            "All splits were trained with one seed: what they owe to it, such as lucky initial weights, does not show. "
-            "Give each split a seed of its own, as experiment=compare does."
+            "All splits were trained with the same seeds: what they owe to those, such as lucky initial weights, does "
+            "not show between them. Give each split seeds of its own, as experiment=compare does."
         )
     if 1 < len(splits) < FEWEST_SPLITS:
         yield f"Only {len(splits)} splits: how much they differ is hardly known; have {FEWEST_SPLITS} or more."

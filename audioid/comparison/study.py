@@ -203,14 +203,11 @@ def _notes(arms: Sequence[Arm], differences: Sequence[Difference], measure: Meas
             "The corrected resampled t, the convention, leaves it open which arm is better: it sees one figure a split "
             "and assumes how much the splits share, where the verdict knows it from the predictions."
         )
-    tuned = [arm for arm in arms if arm.tried > 1]
-    if tuned:
-        told = "; ".join(f"{arm.name} {', '.join(f'{k}={v}' for k, v in arm.chosen.items())}" for arm in tuned)
-        tried = " or ".join(str(each) for each in sorted({arm.tried for arm in tuned}))
-        notes.append(f"Each arm is at the best of {tried} settings by validation: {told}.")
+    if told := _arms.choices_told(arms):
+        notes.append(told)
     if passed_over := sum(arm.passed_over for arm in arms):
         notes.append(f"{passed_over} settings were passed over, since half of their runs or more are missing.")
-    anew = {arm.name: arm.anew for arm in tuned if arm.anew is not None and len({run.split for run in arm.runs}) > 1}
+    anew = {arm.name: arm.anew for arm in arms if arm.anew is not None and len({run.split for run in arm.runs}) > 1}
     if anew:
         told = ", ".join(f"{name} {points(each, measure)}" for name, each in anew.items())
         notes.append(

@@ -83,6 +83,13 @@ def test_settings_are_chosen_between_by_the_seeds_they_share(write_run: Any, tmp
     assert (arm.tried, arm.passed_over) == (2, 0)
 
 
+def test_a_setting_without_validation_is_ranked_last(write_run: Any, tmp_path: Path) -> None:
+    write_run("cwt", 0, 0.9, settings=config(8, "cwt"), val_accuracy=None)
+    write_run("cwt", 0, 0.5, settings=config(16, "cwt"), val_accuracy=0.4)
+    ranking = settings_of(runs_in(tmp_path), ["transform", "model.width"], ACCURACY)
+    assert [each.validation for each in ranking] == [0.4, None]
+
+
 def test_chosen_anew_takes_each_split_s_own_choice(write_run: Any, tmp_path: Path) -> None:
     for split, (narrow, wide) in enumerate([(0.9, 0.1), (0.2, 0.6)]):
         write_run("cwt", 0, 0.3, settings=config(8, "cwt"), val_accuracy=narrow, split_seed=split)

@@ -34,11 +34,17 @@ def test_where_all_is_well_nothing_is_warned_of(write_run: Any, tmp_path: Path) 
     assert headline(tmp_path).warnings == []
 
 
-def test_one_seed_in_all_splits(write_run: Any, tmp_path: Path) -> None:
-    both(write_run, splits=5, seeds=1)
-    assert "All splits were trained with one seed" in warned(tmp_path)
-    both(write_run, splits=5, seeds=2)
-    assert "All splits were trained with one seed" not in warned(tmp_path)
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_same_seeds_in_all_splits(write_run: Any, tmp_path: Path, seeds: int) -> None:
+    both(write_run, splits=5, seeds=seeds)
+    assert "All splits were trained with the same seeds" in warned(tmp_path)
+
+
+def test_each_split_with_a_seed_of_its_own(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for split in range(5):
+            write_run(transform, 10 + split, 0.9, split_seed=split)
+    assert "the same seeds" not in warned(tmp_path)
 
 
 def test_one_split_and_few_splits(write_run: Any, tmp_path: Path) -> None:
@@ -121,6 +127,9 @@ def test_what_choosing_cost_is_told(write_run: Any, tmp_path: Path) -> None:
                 settings = {"transform": {"name": transform}, "model": {"name": "cnn", "width": width}}
                 write_run(transform, 0, 0.8, settings=settings, split_seed=split, val_accuracy=width / 20)
     notes = headline(tmp_path).notes
-    assert notes[0] == ("Each arm is at the best of 2 settings by validation: cwt model.width=16; fft model.width=16.")
+    assert notes[0] == (
+        "Settings were chosen by the mean over all runs' validation parts: cwt the best of 2 (model.width=16); "
+        "fft the best of 2 (model.width=16)."
+    )
     assert notes[1].startswith("What the choice cost in honesty: ")
     assert notes[1].endswith("test accuracy would be cwt 80.0, fft 80.0.")
