@@ -73,6 +73,7 @@ class SplitSettings(Section):
     group: Literal["index", "near_duplicates"]
     test_fraction: Annotated[float, Field(gt=0, le=0.9)]
     val_fraction: Annotated[float, Field(ge=0, le=0.9)]
+    train_per_class: Annotated[int, Field(ge=1)] | None = None  # as was so before there was a choice
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)]
 

@@ -16,6 +16,7 @@ from audioid.code_version import sources_version
 from audioid.data import audio, near_duplicates, synthetic
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
+from audioid.data.learning_curve import at_most
 from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
 from audioid.errors import AudioidError
 from audioid.files import replacing
@@ -48,6 +49,8 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
 def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
     """The parts of the index, with a warning of each recording that is in two of them byte for byte.
 
+    With `train_per_class` as `at_most` says.
+
     Raises:
         AudioidError: as `split`; near-duplicates shall be kept together where official parts leave none to be drawn.
     """
@@ -55,10 +58,11 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
     no_draw = settings.val_fraction == 0 or "val" in set(official) or ((official == "") & (folds >= 0)).all()
     if settings.name == "given" and settings.group == "near_duplicates" and no_draw:
         raise AudioidError("split.group: does nothing where every part is given; leave it out, or set split=grouped")
+    groups = read_groups(index, settings.group, cache)
     found = split(
         index.targets,
         classes=index.classes,
-        groups=read_groups(index, settings.group, cache),
+        groups=groups,
         checksums=index.table["checksum"],
         official_split=official,
         official_fold=folds,
@@ -81,7 +85,9 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
             ", ".join(shown),
             more,
         )
-    return found
+    if settings.train_per_class is None:
+        return found
+    return at_most(found, index.targets, settings.train_per_class, seed=settings.seed, groups=groups)
 
 
 def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
