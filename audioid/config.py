@@ -26,6 +26,7 @@ from audioid.files import read_yaml
 from audioid.jobs import applying, sample_choices, sample_jobs, swept_options
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
+from audioid.pretrained import beginning_of
 from audioid.program import program
 from audioid.schema import OPTIONS, Section, Settings
 from audioid.validation import checked, checked_option
@@ -86,7 +87,12 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
     command_line.refuse_intervals(overrides)
-    _check_jobs(overrides, options, config_name, config_dir, is_sweep=is_sweep)
+    for settings in _checked_jobs(overrides, options, config_name, config_dir):
+        rules.check_places(settings.data)
+        if is_sweep and settings.trainer.devices > 1:
+            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
+        if not resume:  # the weights of what goes on are in its checkpoints
+            beginning_of(settings)
     arguments = [*flags, *command_line.keep_swept_options(overrides)]
     swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
     if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
@@ -159,10 +165,10 @@ def _check_names(overrides: Sequence[Override], options: Mapping[str, set[str]])
     check_names(overrides, set(known_keys()), options)
 
 
-def _check_jobs(
-    overrides: Sequence[Override], options: Mapping[str, set[str]], name: str, own: Path | None, *, is_sweep: bool
-) -> None:
-    """Validates what each job of a sweep would get, or the only one.
+def _checked_jobs(
+    overrides: Sequence[Override], options: Mapping[str, set[str]], name: str, own: Path | None
+) -> Iterator[Settings]:
+    """What each job of a sweep would get, or the only one, validated.
 
     Hydra takes some 30 ms to compose one. It composes the first, and what each other option makes of its group; values
     are set in that. Experiments change many groups, so each of their combinations is composed.
@@ -193,10 +199,7 @@ def _check_jobs(
         for k, text in enumerate(job):
             if text != kept[k] and text in applied and keys[k] not in options and not keys[k].startswith("hydra"):
                 _set(values, keys[k], _value(text))
-        settings = _settings(values)
-        rules.check_places(settings.data)
-        if is_sweep and settings.trainer.devices > 1:
-            raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
+        yield _settings(values)
 
 
 @cache

@@ -13,33 +13,25 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as read_weights
-from safetensors.torch import save as weights_as_bytes
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 
-from audioid import registry
 from audioid.classifier import AudioClassifier, build_classifier
 from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.model_description import (
+    DESCRIPTION,
+    FORMAT,
+    Description,
+    check_options,
+    place_of,
+    read_description,
+)
 from audioid.models import from_format_1
-from audioid.schema import Section
-from audioid.validation import RENAMED, checked, checked_option
+from audioid.registry import BUILT_IN
 
-FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
-WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
-SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
-
-
-class Description(Section):
-    """What `model.json` holds."""
-
-    format: int
-    labels: list[str]
-    audio: dict[str, Any]
-    image: dict[str, Any]
-    transform: dict[str, Any]
-    model: dict[str, Any]
-    weights_sha256: str
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -66,12 +58,13 @@ def save(
     Raises:
         AudioidError: the folder cannot be written.
     """
-    weights = weights_as_bytes(
+    weights = as_bytes(
         {name: values.detach().cpu().clone().contiguous() for name, values in classifier.state_dict().items()}
     )
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(weights)
-    groups = {"audio": dict(audio), "image": dict(image), "transform": dict(transform), "model": dict(model)}
+    groups = {"audio": dict(audio), "image": dict(image), "transform": dict(transform)}
+    groups["model"] = _without_beginning(model)
     description = {"format": FORMAT, "labels": list(labels), **groups}
     description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     with replacing(folder / DESCRIPTION) as part:
@@ -88,12 +81,11 @@ def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
         AudioidError: a file is missing or damaged, of another format, or the two do not belong together; the network
             is code that is not trusted.
     """
-    if not (folder / DESCRIPTION).exists() and (folder / "model" / DESCRIPTION).exists():
-        folder = folder / "model"
+    folder = place_of(folder)
     file = folder / DESCRIPTION
-    description = _read_description(file, trust)
-    # Weights that a network would begin with are replaced by those of the folder.
-    model = {**description.model, **({"pretrained": "none"} if "pretrained" in description.model else {})}
+    description = read_description(file)
+    check_options(description, file, trust)
+    model = _without_beginning(description.model)  # older folders have it
     try:
         with torch.random.fork_rng(devices=[]):
             classifier = build_classifier(
@@ -110,65 +102,27 @@ def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
         raise AudioidError(
             f"{file}: holds settings that cannot be used ({reason}); copy the model folder again"
         ) from error
-    weights = _read_weights(folder / WEIGHTS, description, classifier.state_dict())
+    weights = read_weights(folder, description, classifier.state_dict())
     classifier.load_state_dict(weights, assign=True)
     return TrainedModel(description.labels, description.audio, classifier.eval().requires_grad_(False))
 
 
-def _read_description(file: Path, trust: Collection[str]) -> Description:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AudioidError(f"{file}: {error.strerror}; name the model folder of a finished run, RUN/model") from error
-    except (ValueError, RecursionError) as error:
-        raise AudioidError(f"{file}: is no JSON ({error}); copy the model folder again") from error
-    number = found.get("format") if isinstance(found, dict) else None
-    if type(number) is int and not 1 <= number <= FORMAT:
-        raise AudioidError(
-            f"{file}: is of format {number}, and this program reads 1 to {FORMAT}; use the one that wrote it"
-        )
-    try:
-        description = checked(Description, found if number != 1 else _of_today(found), "")
-        _refuse_labels(description.labels)
-        named = [(group, getattr(description, group).get("name")) for group in ("transform", "model")]
-        for group, name in named:
-            if isinstance(name, str) and name in registry.others(group):
-                registry.refuse_untrusted(group, name, trust)
-                registry.import_option(group, name)
-        for section in SECTIONS:
-            checked_option(section, getattr(description, section))
-    except AudioidError as error:
-        text = str(error).removesuffix("; correct it")
-        remedy = "" if "--trust" in text else "; copy the model folder again"
-        raise AudioidError(f"{file}: {text}{remedy}") from error
-    if (target := description.model.get("target")) is not None and target not in trust:
-        raise AudioidError(f"{file}: runs the code of {target}; if you trust it, --trust {target}")
-    return description
+def _without_beginning(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What the network is: what weights it began with does not matter any more."""
+    is_ours = model["name"] in BUILT_IN["model"]  # of others it may be what they build by
+    return {key: value for key, value in model.items() if not (is_ours and key == "pretrained")}
 
 
-def _of_today(found: dict[str, Any]) -> dict[str, Any]:
-    """A description of format 1 with today's keys."""
+def read_weights(
+    folder: Path, description: Description, wanted: Mapping[str, Tensor], within: str = ""
+) -> dict[str, Tensor]:
+    """The weights whose names begin with `within`, by the rest of their names.
 
-    def renamed(section: str, values: Any) -> Any:
-        if section not in SECTIONS or not isinstance(values, dict):
-            return values
-        names = {key: RENAMED.get(f"{section}.{key}", f".{key}").partition(".")[2] for key in values}
-        return {names[key]: value for key, value in values.items()}
-
-    return {key: renamed(key, value) for key, value in found.items()}
-
-
-def _refuse_labels(labels: list[str]) -> None:
-    if not labels:
-        raise AudioidError("labels: there are none")
-    if len(set(labels)) < len(labels):
-        raise AudioidError("labels: holds a name twice")
-    if any(label != label.encode(errors="ignore").decode() for label in labels):
-        raise AudioidError("labels: holds a name that is no Unicode text")
-
-
-def _read_weights(file: Path, description: Description, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, which have the description's checksum and the names, shapes and types of `wanted`."""
+    Raises:
+        AudioidError: the file is missing or damaged, or what is in it has not the description's checksum, or not the
+            names, shapes and types of `wanted`.
+    """
+    file = folder / WEIGHTS
     try:
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() != description.weights_sha256:
@@ -176,20 +130,21 @@ def _read_weights(file: Path, description: Description, wanted: Mapping[str, Ten
                 f"{file}: is damaged, or of another model than {DESCRIPTION} beside it (its checksum is not the one "
                 "given there); copy the model folder again"
             )
-        weights: dict[str, Tensor] = read_weights(content)
+        weights: dict[str, Tensor] = from_bytes(content)
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
     except SafetensorError as error:
         raise AudioidError(f"{file}: is damaged ({error}); copy the model folder again") from error
     if description.format == 1 and all(name.partition(".")[0].isdecimal() for name in weights):
         weights = from_format_1(weights)
+    weights = {name.removeprefix(within): each for name, each in weights.items() if name.startswith(within)}
     for name in sorted(wanted.keys() | weights.keys()):
         found, meant = (
             f"{part[name].dtype} {tuple(part[name].shape)}" if name in part else "absent" for part in (weights, wanted)
         )
         if found != meant:
             raise AudioidError(
-                f"{file}: does not belong to {DESCRIPTION} beside it ({name} is {found}, not {meant}); "
+                f"{file}: does not belong to {DESCRIPTION} beside it ({within}{name} is {found}, not {meant}); "
                 "copy the model folder again"
             )
     return weights

@@ -20,7 +20,7 @@ from audioid.program import program
 from audioid.schema import FREE_ON_RESUME, LOGGERS
 from audioid.validation import RENAMED
 
-PATH_KEYS = (*naming.PATHS, "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
+PATH_KEYS = (*naming.PATHS, "model.pretrained", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, *naming.LITERALS)
 FREE_KEY = "model.arguments"  # may hold any key
 

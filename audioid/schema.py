@@ -145,11 +145,12 @@ class CnnSettings(ModelSettings):
     width: Annotated[int, Field(ge=1, le=65536)]
     depth: Annotated[int, Field(ge=1, le=8)]
     dropout: Annotated[float, Field(ge=0, le=0.9)]
+    pretrained: str = "none"  # as was so before there was a choice
 
 
 class TimmSettings(ModelSettings):
     architecture: str
-    pretrained: Literal["none", "imagenet"]
+    pretrained: Literal["none", "imagenet"] = "none"  # model folders do not say any more
 
 
 class CustomSettings(ModelSettings):

@@ -10,8 +10,12 @@ import pytest
 import soundfile
 
 import train
+from audioid import pretrained
+from audioid.config import compose
+from audioid.model_description import SECTIONS
 
 Command = Callable[..., int]
+Ship = Callable[..., Path]
 RATE = 22050
 
 
@@ -50,3 +54,26 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ship:
+    """Puts a model folder where shipped weights are looked for, in place of those of the package: random weights for
+    the picture and the network of the overrides, with running statistics that have moved, and five labels."""
+    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path / "weights")
+
+    def write(name: str, *overrides: str) -> Path:
+        import torch
+
+        from audioid import model_folder
+        from audioid.classifier import build_classifier
+
+        groups = {group: getattr(compose(overrides), group).model_dump() for group in SECTIONS}
+        classifier = build_classifier(**groups, n_classes=5)
+        size = groups["image"]["size"]
+        with torch.no_grad():
+            classifier.train().classify(torch.randn(4, classifier.transform.channels, size, size))
+        model_folder.save(tmp_path / "weights" / name, classifier, labels=list("abcde"), **groups)
+        return tmp_path / "weights" / name
+
+    return write

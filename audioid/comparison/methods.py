@@ -30,6 +30,7 @@ def methods(study: Study) -> str:
         _split(comparison, runs),
         _pictures(comparison, runs[0]),
         _training(runs),
+        _beginnings(comparison),
         choices_told(summary.arm for summary in comparison.summaries),
         _judged(study),
         _made_by(runs),
@@ -108,6 +109,29 @@ def _training(runs: Sequence[Run]) -> str:
     )
 
 
+def _beginnings(comparison: Comparison) -> str:
+    arms = {each.arm.name: _either(map(_beginning, each.arm.runs)) for each in comparison.summaries}
+    if None in arms.values():
+        return ""
+    if len(set(arms.values())) == 1:
+        return f"It began {next(iter(arms.values()))}."
+    return f"It began for {'; for '.join(f'{name} {told}' for name, told in arms.items())}."
+
+
+def _beginning(run: Run) -> str | None:
+    chosen, digest = run.settings.get("model.pretrained"), run.pretrained.sha256[:16] if run.pretrained else ""
+    match chosen:
+        case None:
+            return None
+        case "none":
+            return "from random weights"
+        case "imagenet":
+            return "with weights that were trained on ImageNet"
+        case "synthetic":
+            return f"with weights that were trained on generated sounds alone (no recordings; sha256 {digest})"
+    return f"with the weights in {chosen} (sha256 {digest})"
+
+
 def _either(values: Iterable[str | None]) -> str | None:
     """`16 or 32` where arms differ."""
     return " or ".join(dict.fromkeys(each for each in values if each is not None)) or None
@@ -116,6 +140,7 @@ def _either(values: Iterable[str | None]) -> str | None:
 def _options(runs: Sequence[Run], group: str) -> str:
     """`cnn, width 32, depth 4`."""
     keys = dict.fromkeys(key for run in runs for key in run.settings if key.startswith(f"{group}."))
+    keys.pop("model.pretrained", None)  # see `_beginnings`
     found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
     name = _either(run.settings.get(group) for run in runs) or ""
     return ", ".join([name, *(f"{key} {value}" for key, value in found.items())])

@@ -25,6 +25,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
         return [f"Only {arms[0].name} was run on these recordings: nothing to compare it with."]
     return [
         *_leaks(runs),
+        *_known_before(runs),
         *_splits(runs),
         *_sizes(runs, evidence, measure, margin),
         *_settings(arms),
@@ -48,6 +49,22 @@ def _leaks(runs: Sequence[Run]) -> Iterator[str]:
                 f"{share:.0f} % of the test recordings are {what}, so the figures may flatter; "
                 f"{remedy} keeps such together."
             )
+
+
+def _known_before(runs: Sequence[Run]) -> Iterator[str]:
+    """Of weights that may know more of the test part than the training part tells."""
+    begun = [run for run in runs if run.pretrained]
+    if any(run.settings.get("data") == "synthetic" for run in begun):
+        yield (
+            "The built-in corpus comes from the generator that trained weights have learned from, so the figures "
+            "flatter; model.pretrained=none is the honest beginning there."
+        )
+        return
+    if sources := sorted({run.pretrained.source for run in begun if run.pretrained} - {"synthetic"}):
+        yield (
+            f"Networks began with the weights in {', '.join(sources)}: if those learned from recordings that judge "
+            "here, the figures flatter."
+        )
 
 
 def _splits(runs: Sequence[Run]) -> Iterator[str]:

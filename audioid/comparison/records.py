@@ -38,6 +38,13 @@ Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 
 
+class Pretrained(Section):
+    """The trained weights that a run began with: `synthetic`, or the folder that was chosen."""
+
+    source: str
+    sha256: str
+
+
 class Metrics(Section):
     """What a comparison takes from `metrics.json`; what older runs did not write is None."""
 
@@ -66,6 +73,7 @@ class Metrics(Section):
     parameters: Count | None = None
     multiply_adds: Count | None = None
     peak_memory_mib: Amount | None = None
+    pretrained: Pretrained | None = None
     index_digest: str
     commit: str | None
     versions: dict[str, str] | None = None
@@ -138,15 +146,19 @@ def _read(folder: Path) -> Run:
     config = folder / ".hydra" / "config.yaml"
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
     corpus = PurePath(choices.get("data.root") or choices.get("data.file") or "the built-in corpus").name
-    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=_settings(choices, found))
+    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=_settings(choices, metrics, found))
 
 
-def _settings(choices: dict[str, str], metrics: dict[str, Any]) -> dict[str, str]:
-    if (last := metrics.get("max_epochs")) is not None:
+def _settings(choices: dict[str, str], metrics: Metrics, found: dict[str, Any]) -> dict[str, str]:
+    if (last := found.get("max_epochs")) is not None:
         # After a change on the way the learning rate did not follow the curve of an unbroken run.
-        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(metrics.get("earlier_max_epochs") or []), last]))
+        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(found.get("earlier_max_epochs") or []), last]))
     # A group is called by its option, as on the command line.
-    choices = {key.removesuffix(".name"): value for key, value in choices.items()} | {"transform": metrics["transform"]}
+    choices = {key.removesuffix(".name"): value for key, value in choices.items()} | {"transform": metrics.transform}
+    if choices.get("model") == "cnn":  # what came of `auto`; older runs had no choice
+        choices["model.pretrained"] = metrics.pretrained.source if metrics.pretrained else "none"
+    if "split" in choices:
+        choices.setdefault("split.train_per_class", "None")  # as in older runs
     return {key: value for key, value in choices.items() if not _is_apart(key)}
 
 

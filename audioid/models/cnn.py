@@ -17,8 +17,20 @@ class MeanOverTime(nn.Module):
 
 
 @register("model", "cnn", CnnSettings)
-def cnn(*, width: int, depth: int, dropout: float, in_channels: int, n_classes: int, image_size: int) -> Network:
-    """`depth` strided convolutions that halve the image, from `width` channels to four times as many; a linear head."""
+def cnn(
+    *,
+    width: int,
+    depth: int,
+    dropout: float,
+    in_channels: int,
+    n_classes: int,
+    image_size: int,
+    pretrained: str = "none",
+) -> Network:
+    """`depth` strided convolutions that halve the image, from `width` channels to four times as many; a linear head.
+
+    `pretrained` is for whoever trains it, since which weights fit depends on the picture: these here are initial ones.
+    """
     layers: list[nn.Module] = []
     channels = in_channels
     for block in range(depth):

@@ -33,13 +33,17 @@ class ProgressLines(Checkpoint):
 
 
 class Course(Callback):
-    """Writes into each checkpoint which `max_epochs` the run has had, the first first, and whether it ended early."""
+    """Writes into each checkpoint which `max_epochs` the run has had, the first first, whether it ended early, and
+    which weights it began with."""
 
-    def __init__(self, max_epochs: list[int]) -> None:
-        self.max_epochs = max_epochs
+    def __init__(self, max_epochs: list[int], pretrained: dict[str, str] | None) -> None:
+        self.max_epochs, self.pretrained = max_epochs, pretrained
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["course"] = {"max_epochs": self.max_epochs, "ended_early": trainer.should_stop}
+        ended_early = trainer.should_stop
+        checkpoint["course"] = {
+            "max_epochs": self.max_epochs, "ended_early": ended_early, "pretrained": self.pretrained
+        }  # fmt: skip
 
 
 class Curves(Checkpoint):

@@ -28,12 +28,16 @@ BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "ma
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run has behind it: epochs, the `max_epochs` it has had, the first first, and whether it ended early."""
+    """What a run has behind it: epochs, the `max_epochs` it has had, the first first, and whether it ended early.
+
+    `pretrained` is what `metrics.json` says of the weights that its features began with, None for initial weights.
+    """
 
     epochs: int = 0
     max_epochs: tuple[int, ...] = ()
     ended_early: bool = False
     digest: str | None = None  # of its recordings
+    pretrained: dict[str, str] | None = None
 
     def is_over(self, max_epochs: int) -> bool:
         """Whether nothing is left to train."""
@@ -42,10 +46,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How many epochs there were; and what `max_epochs` was before, where a run went on with another one."""
+    """How many epochs there were; what `max_epochs` was before, where a run went on with another one; and what it
+    began with, as in `Progress`."""
 
     epochs: int
     earlier_max_epochs: list[int]
+    pretrained: dict[str, str] | None
 
 
 def fit(
@@ -69,7 +75,8 @@ def fit(
     max_epochs = settings.trainer.max_epochs
     known = [*progress.max_epochs, *([max_epochs] if progress.max_epochs[-1:] != (max_epochs,) else [])]
     _check_batches(settings, prepared)
-    trainer = _trainer(settings, folder, loggers, [reporter, Course(known)], has_validation=len(prepared.split.val) > 0)
+    callbacks = [reporter, Course(known, progress.pretrained)]
+    trainer = _trainer(settings, folder, loggers, callbacks, has_validation=len(prepared.split.val) > 0)
     augment = registry.maker_of("augment", settings.augment.name)(
         settings.augment.model_dump(),
         classifier.transform,
@@ -92,6 +99,7 @@ def fit(
         optimizer=settings.optimizer.model_dump(),
         scheduler=settings.scheduler.model_dump(),
         seed=settings.seed,
+        backbone="1.features" if progress.pretrained else None,
     )
     if settings.trainer.fast_dev_run:
         trainer.fit(module, data)
@@ -100,7 +108,7 @@ def fit(
     epochs = _fit(module, data, trainer, folder, progress)
     # Only the cosine's course depends on how many epochs there were to be.
     changed = known[:-1] if settings.scheduler.name == "cosine" else []
-    return Fitted(epochs, changed) if trainer.is_global_zero else None
+    return Fitted(epochs, changed, progress.pretrained) if trainer.is_global_zero else None
 
 
 def _check_batches(settings: Settings, prepared: PreparedData) -> None:
@@ -148,7 +156,13 @@ def read_progress(folder: Path, max_epochs: int, digest: str) -> Progress:
         if missing:
             raise KeyError(*sorted(missing))
         course, recordings = found["course"], found["AudioDataModule"]["digest"]
-        reached = Progress(int(found["epoch"]) + 1, tuple(course["max_epochs"]), course["ended_early"], recordings)
+        reached = Progress(
+            int(found["epoch"]) + 1,
+            tuple(course["max_epochs"]),
+            course["ended_early"],
+            recordings,
+            course.get("pretrained"),  # older checkpoints do not say: there was no such choice
+        )
     except Exception as error:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
     if reached.digest != digest:

@@ -14,12 +14,17 @@ from torchmetrics import MeanMetric
 
 from audioid.errors import AudioidError
 
+# Of `optimizer.lr`, for weights that have learned before: the gradients of the first steps come through a head that
+# knows nothing yet, and would undo much of what is there.
+BACKBONE_RATE = 0.25
+
 
 class ClassifierModule(LightningModule):
     """Trains `network`, images `(batch, channels, size, size)` to logits `(batch, classes)`, by cross-entropy.
 
     `augment` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
-    probabilities `(batch, classes)`. Means over each epoch's rows are logged under the epoch's number:
+    probabilities `(batch, classes)`. The part of the network called `backbone`, if any, has learned before, and goes
+    on at `BACKBONE_RATE` of the learning rate. Means over each epoch's rows are logged under the epoch's number:
     `loss/train`, `accuracy/train` and the same for `val`.
     """
 
@@ -31,9 +36,10 @@ class ClassifierModule(LightningModule):
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         seed: int,
+        backbone: str | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.augment = network, augment
+        self.network, self.augment, self.backbone = network, augment, backbone
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
         # Updated row by row, since "disable", which lets a loss that is no number show, disables weights too.
         # Logging each step would let Lightning take the means, at some milliseconds a step.
@@ -90,9 +96,9 @@ class ClassifierModule(LightningModule):
         rates = {"lr": self.optimizer["lr"], "weight_decay": self.optimizer["weight_decay"]}
         chosen: torch.optim.Optimizer
         if self.optimizer["name"] == "sgd":
-            chosen = SGD(self.network.parameters(), momentum=self.optimizer["momentum"], **rates)
+            chosen = SGD(self._groups(), momentum=self.optimizer["momentum"], **rates)
         else:
-            chosen = AdamW(self.network.parameters(), **rates)
+            chosen = AdamW(self._groups(), **rates)
         match self.scheduler["name"]:
             case "cosine":
                 steps = int(self.trainer.estimated_stepping_batches)
@@ -106,6 +112,15 @@ class ClassifierModule(LightningModule):
                 )
                 return {"optimizer": chosen, "lr_scheduler": {"scheduler": plateau, "monitor": "loss/val"}}
         return chosen
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The network's weights by learning rate, those at the full one first, since curves show that of the first."""
+        if self.backbone is None:
+            return [{"params": list(self.network.parameters())}]
+        slow = list(self.network.get_submodule(self.backbone).parameters())
+        among = {id(weights) for weights in slow}
+        full = [weights for weights in self.network.parameters() if id(weights) not in among]
+        return [{"params": full}, {"params": slow, "lr": BACKBONE_RATE * self.optimizer["lr"]}]
 
 
 def _risen_cosine(step: int, rise: int, steps: int) -> float:

@@ -19,6 +19,7 @@ from audioid.classifier import AudioClassifier
 from audioid.data.index import Index, are_uneven
 from audioid.data.split import SplitIndices
 from audioid.files import replacing
+from audioid.model_description import SECTIONS
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import Settings
 from audioid.training.evaluate import Evaluation
@@ -38,7 +39,7 @@ def record(
     """
     if evaluation.features is not None:
         write_features(folder / "features.npy", evaluation.features)
-    groups = {group: getattr(settings, group).model_dump() for group in model_folder.SECTIONS}
+    groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
     model_folder.save(folder / "model", classifier, labels=prepared.index.classes, **groups)
 
 
@@ -75,6 +76,7 @@ def metrics_of(
         "epochs": fitted.epochs,
         "max_epochs": settings.trainer.max_epochs,
         "earlier_max_epochs": fitted.earlier_max_epochs,
+        "pretrained": fitted.pretrained,
         "index_digest": index.digest,
         "commit": commit(),
         "versions": versions(),

@@ -5,16 +5,18 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from audioid.classifier import AudioClassifier
 from audioid.data.corpus import known_near_duplicates
 from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
+from audioid.pretrained import beginning_of
 from audioid.schema import Settings
 from audioid.training.allocator import keep_freed_memory
-from audioid.training.build import build
+from audioid.training.build import begin_with, build
 from audioid.training.cost import cost
 from audioid.training.evaluate import evaluate
-from audioid.training.fit import fit, read_progress
+from audioid.training.fit import Progress, fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
@@ -42,6 +44,8 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         print(f"  {_described(prepared)}", flush=True)
         classifier = build(settings, prepared)
         progress = read_progress(folder, settings.trainer.max_epochs, prepared.index.digest)
+        if not progress.epochs:
+            progress = _begun(classifier, settings)
         claim(folder, settings, overrides)
         values = settings.model_dump()
         reporter = Reporter(values, hyperparameters(values, overrides))
@@ -64,6 +68,16 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     times = {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
+
+
+def _begun(classifier: AudioClassifier, settings: Settings) -> Progress:
+    beginning = beginning_of(settings)
+    if beginning.told:
+        print(f"  {beginning.told}", flush=True)
+    if beginning.weights is None:
+        return Progress()
+    begin_with(classifier, beginning.weights)
+    return Progress(pretrained=beginning.weights.record)
 
 
 def _described(prepared: PreparedData) -> str:

@@ -100,3 +100,33 @@ def test_the_paragraph_says_how_settings_were_chosen(write_run: Any, tmp_path: P
     (found,) = studies(find_runs(tmp_path)[0])
     assert "validation parts: cwt the best of 2 (model.width=16); fft the best of 2 (model.width=16)." in methods(found)
     assert "every arm had the same splits and seeds and the same budget" in methods(found)
+
+
+def paragraph(root: Path) -> str:
+    (found,) = studies(find_runs(root)[0])
+    return methods(found)
+
+
+def begun(write_run: Any, transform: str, chosen: str, source: str | None, digit: str = "a") -> None:
+    model = {"name": "cnn", "width": 32, "pretrained": chosen}
+    pretrained = source and {"source": source, "sha256": digit * 64}
+    settings = {"transform": {"name": transform}, "model": model}
+    write_run(transform, 0, 0.9, settings=settings, pretrained=pretrained)
+
+
+def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:
+    begun(write_run, "cwt", "auto", None)
+    begun(write_run, "fft", "auto", None)
+    assert "(cnn, width 32)" in paragraph(tmp_path)
+    assert "It began from random weights. " in paragraph(tmp_path)
+
+
+def test_the_paragraph_names_trained_weights_by_their_checksum(write_run: Any, tmp_path: Path) -> None:
+    begun(write_run, "cwt", "auto", "synthetic", "a")
+    begun(write_run, "fft", "auto", "synthetic", "b")
+    begun(write_run, "ssq", "runs/one", "runs/one", "c")
+    generated = "with weights that were trained on generated sounds alone (no recordings; sha256 "
+    assert (
+        f"It began for cwt {generated}{'a' * 16}); for fft {generated}{'b' * 16}); "
+        f"for ssq with the weights in runs/one (sha256 {'c' * 16}). "
+    ) in paragraph(tmp_path)

@@ -133,3 +133,72 @@ def test_what_choosing_cost_is_told(write_run: Any, tmp_path: Path) -> None:
     )
     assert notes[1].startswith("What the choice cost in honesty: ")
     assert notes[1].endswith("test accuracy would be cwt 80.0, fft 80.0.")
+
+
+def begun(source: str | None, data: str = "folder") -> dict[str, Any]:
+    """What a run says that began with these weights, under `model.pretrained=auto`."""
+    settings = {"model": {"name": "cnn", "width": 32, "pretrained": "auto"}, "data": {"name": data, "root": "here"}}
+    return {"settings": settings, "pretrained": source and {"source": source, "sha256": "ab" * 32}}
+
+
+def run_of(write_run: Any, transform: str, split: int, chosen: dict[str, Any]) -> None:
+    settings = {**chosen["settings"], "transform": {"name": transform}}
+    write_run(transform, split, 0.9, split_seed=split, **{**chosen, "settings": settings})
+
+
+def test_arms_that_do_not_begin_alike(write_run: Any, tmp_path: Path) -> None:
+    for split in range(5):
+        run_of(write_run, "fft", split, begun("synthetic"))
+        run_of(write_run, "cqt", split, begun(None))
+    assert "The arms do not share model.pretrained: none for cqt, synthetic for fft." in warned(tmp_path)
+
+
+def test_arms_that_begin_alike_and_those_that_differ_in_it_on_purpose(write_run: Any, tmp_path: Path) -> None:
+    for split in range(5):
+        for transform in ("fft", "cwt"):
+            run_of(write_run, transform, split, begun("synthetic"))
+    assert "pretrained" not in warned(tmp_path)
+    for split in range(5):
+        for transform in ("fft", "cwt"):
+            run_of(write_run, transform, split, begun(None))
+    (study,) = studies(find_runs(tmp_path)[0])
+    assert study.keys == ["transform", "model.pretrained"]
+    assert not [text for each in study.comparisons for text in each.warnings if "do not share" in text]
+    names = [[summary.arm.name for summary in each.summaries] for each in study.comparisons]
+    assert names[1] == ["pretrained=none", "pretrained=synthetic"]
+
+
+@pytest.mark.parametrize("source", [None, "synthetic", "outputs/weights/fft"])
+@pytest.mark.parametrize("data", ["folder", "synthetic"])
+def test_weights_that_know_the_generator_of_the_built_in_corpus(
+    write_run: Any, tmp_path: Path, source: str | None, data: str
+) -> None:
+    for transform in ("fft", "cwt"):
+        run_of(write_run, transform, 0, begun(source, data))
+    told = "The built-in corpus comes from the generator that trained weights have learned from" in warned(tmp_path)
+    assert told == (source is not None and data == "synthetic")
+
+
+def test_weights_of_a_folder_may_have_learned_from_what_judges(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("fft", "cwt"):
+        run_of(write_run, transform, 0, begun("outputs/runs/one"))
+    assert "Networks began with the weights in outputs/runs/one: if those learned from" in warned(tmp_path)
+
+
+def test_runs_from_before_there_was_a_choice_go_with_those_from_scratch(write_run: Any, tmp_path: Path) -> None:
+    split = {"split": {"name": "kfold"}}
+    for number in range(5):
+        chosen = begun(None)
+        today = {**chosen["settings"], "split": {"name": "kfold", "train_per_class": None}}
+        run_of(write_run, "fft", number, {**chosen, "settings": today})
+        write_run(
+            "cwt",
+            number,
+            0.9,
+            split_seed=number,
+            settings=split | {"transform": {"name": "cwt"}, "data": {"name": "folder"}},
+        )
+    (study,) = studies(find_runs(tmp_path)[0])
+    assert study.keys == ["transform"]
+    assert "pretrained" not in warned(tmp_path)
+    assert "train_per_class" not in warned(tmp_path)

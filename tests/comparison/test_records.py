@@ -14,7 +14,7 @@ def test_reads_a_run(write_run: Any, tmp_path: Path) -> None:
     (run,), left_out = find_runs(tmp_path)
     assert run.folder == folder
     assert (run.transform, run.pairing, run.test_accuracy, run.seconds) == ("cwt", (3, 7, None), 0.75, 3.0)
-    assert run.settings == {"transform": "cwt", "model": "cnn", "model.width": "32"}
+    assert run.settings == {"transform": "cwt", "model": "cnn", "model.width": "32", "model.pretrained": "none"}
     assert (run.split, run.n_train, run.fit_seconds) == ((7, None), 300, 2.0)
     assert not left_out
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from audioid.training.module import ClassifierModule
+from audioid.training.module import BACKBONE_RATE, ClassifierModule
 
 
 class Pair(nn.Module):
@@ -172,3 +172,64 @@ def test_accuracy_of_mixed_targets_counts_the_larger_part() -> None:
     assert means["accuracy/train"] == pytest.approx(expected_means(logits, targets)["accuracy/train"])
     smooth = -(mixed[:5] * logits[:5].log_softmax(1)).sum(1).mean()
     assert means["loss/train"] == pytest.approx(float(smooth), rel=1e-5)
+
+
+class TwoParts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), nn.Linear(3, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.features(images))
+        return logits
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [{"name": "constant"}, {"name": "cosine", "warmup_epochs": 1}, {"name": "plateau", "factor": 0.5, "patience": 0}],
+)
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_what_has_learned_before_goes_on_at_its_share_of_the_rate_all_along(
+    name: str, scheduler: dict[str, Any]
+) -> None:
+    network = nn.Sequential(nn.Identity(), TwoParts())
+    optimizer = {"name": name, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+    module = ClassifierModule(network, Pair(), optimizer=optimizer, scheduler=scheduler, seed=0, backbone="1.features")
+    plain = ClassifierModule(network, Pair(), optimizer=optimizer, scheduler=scheduler, seed=0)
+    rates: list[tuple[float, float]] = []
+    step = module.training_step
+
+    def noted(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        full, slow = module.trainer.optimizers[0].param_groups
+        rates.append((full["lr"], slow["lr"]))
+        assert [id(each) for each in full["params"]] == [id(each) for each in network[1].head.parameters()]  # type: ignore[union-attr]
+        assert {id(each) for each in [*full["params"], *slow["params"]]} == {id(each) for each in network.parameters()}
+        return step(batch)
+
+    module.training_step = noted  # type: ignore[method-assign]
+    full_rates = fitted(module, epochs=4)
+    assert [full for full, _ in rates] == full_rates
+    assert [slow for _, slow in rates] == pytest.approx([BACKBONE_RATE * full for full in full_rates])
+    if scheduler["name"] != "plateau":  # whose course depends on what is learned
+        assert fitted(plain, epochs=4) == pytest.approx(full_rates)
+
+
+def test_a_step_of_what_has_learned_before_is_its_share_of_the_gradient() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Identity(), TwoParts())
+    before = {name: weights.detach().clone() for name, weights in network.named_parameters()}
+    images, targets = torch.randn(3, 1, 2, 2), torch.tensor([0, 1, 1])
+    functional.cross_entropy(network(images), targets).backward()
+    gradients = {name: weights.grad.clone() for name, weights in network.named_parameters() if weights.grad is not None}
+    network.zero_grad()
+    optimizer = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "weight_decay": 0.0}
+    module = ClassifierModule(
+        network, Pair(), optimizer=optimizer, scheduler={"name": "constant"}, seed=0, backbone="1.features"
+    )
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.fit(module, loader([(images, targets)]))
+    for name, weights in network.named_parameters():
+        rate = 0.125 if "features" in name else 0.5
+        torch.testing.assert_close(weights.detach(), before[name] - rate * gradients[name])

@@ -1,0 +1,100 @@
+"""What `model.json` of a model folder says of the network: plain JSON, read without torch."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from audioid import registry
+from audioid.errors import AudioidError
+from audioid.schema import Section
+from audioid.validation import RENAMED, checked, checked_option
+
+FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
+DESCRIPTION = "model.json"
+SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
+
+
+class Description(Section):
+    """What `model.json` holds."""
+
+    format: int
+    labels: list[str]
+    audio: dict[str, Any]
+    image: dict[str, Any]
+    transform: dict[str, Any]
+    model: dict[str, Any]
+    weights_sha256: str
+
+
+def place_of(folder: Path) -> Path:
+    """The model folder that is meant: `folder` itself, or the folder `model` of that run."""
+    is_run = not (folder / DESCRIPTION).exists() and (folder / "model" / DESCRIPTION).exists()
+    return folder / "model" if is_run else folder
+
+
+def read_description(file: Path) -> Description:
+    """What `file` holds, its settings as they stand there: `check_options` judges them.
+
+    Raises:
+        AudioidError: it is missing, damaged, or of another format.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AudioidError(f"{file}: {error.strerror}; name the model folder of a finished run, RUN/model") from error
+    except (ValueError, RecursionError) as error:
+        raise AudioidError(f"{file}: is no JSON ({error}); copy the model folder again") from error
+    number = found.get("format") if isinstance(found, dict) else None
+    if type(number) is int and not 1 <= number <= FORMAT:
+        raise AudioidError(
+            f"{file}: is of format {number}, and this program reads 1 to {FORMAT}; use the one that wrote it"
+        )
+    try:
+        description = checked(Description, found if number != 1 else _of_today(found), "")
+        _refuse_labels(description.labels)
+    except AudioidError as error:
+        raise AudioidError(_told(file, error)) from error
+    return description
+
+
+def check_options(description: Description, file: Path, trust: Collection[str]) -> None:
+    """Raises AudioidError where the settings could not be chosen, or are code of others that is not in `trust`."""
+    try:
+        for group, values in (("transform", description.transform), ("model", description.model)):
+            name = values.get("name")
+            if isinstance(name, str) and name in registry.others(group):
+                registry.refuse_untrusted(group, name, trust)
+                registry.import_option(group, name)
+        for section in SECTIONS:
+            checked_option(section, getattr(description, section))
+    except AudioidError as error:
+        raise AudioidError(_told(file, error)) from error
+    if (target := description.model.get("target")) is not None and target not in trust:
+        raise AudioidError(f"{file}: runs the code of {target}; if you trust it, --trust {target}")
+
+
+def _told(file: Path, error: AudioidError) -> str:
+    text = str(error).removesuffix("; correct it")
+    return f"{file}: {text}" + ("" if "--trust" in text else "; copy the model folder again")
+
+
+def _of_today(found: dict[str, Any]) -> dict[str, Any]:
+    """A description of format 1 with today's keys."""
+
+    def renamed(section: str, values: Any) -> Any:
+        if section not in SECTIONS or not isinstance(values, dict):
+            return values
+        names = {key: RENAMED.get(f"{section}.{key}", f".{key}").partition(".")[2] for key in values}
+        return {names[key]: value for key, value in values.items()}
+
+    return {key: renamed(key, value) for key, value in found.items()}
+
+
+def _refuse_labels(labels: list[str]) -> None:
+    if not labels:
+        raise AudioidError("labels: there are none")
+    if len(set(labels)) < len(labels):
+        raise AudioidError("labels: holds a name twice")
+    if any(label != label.encode(errors="ignore").decode() for label in labels):
+        raise AudioidError("labels: holds a name that is no Unicode text")
