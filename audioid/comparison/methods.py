@@ -43,7 +43,14 @@ def _corpus(runs: Sequence[Run]) -> str:
     total = run.n_train + run.n_val + run.n_test
     names = ", ".join(run.classes[:CLASSES_NAMED]) + (", ..." if len(run.classes) > CLASSES_NAMED else "")
     corpus = "audioid's built-in corpus" if run.settings.get("data") == "synthetic" else f"The corpus {run.corpus}"
-    return f"{corpus} has {total:,} recordings of {len(run.classes)} classes ({names}; digest {run.index_digest[:8]})."
+    told = f"{names}; digest {run.index_digest[:8]}"
+    has = "has" if _train_per_class(run) is None else "gave"
+    return f"{corpus} {has} {total:,} recordings of {len(run.classes)} classes ({told})."
+
+
+def _train_per_class(run: Run) -> str | None:
+    chosen = run.settings.get("split.train_per_class", "None")
+    return None if chosen == "None" else chosen
 
 
 def _split(comparison: Comparison, runs: Sequence[Run]) -> str:
@@ -58,6 +65,7 @@ def _split(comparison: Comparison, runs: Sequence[Run]) -> str:
     if runs[0].settings.get("split.group") == "near_duplicates" and name in ("grouped", "kfold", "given"):
         how += ", near-duplicates and given groups kept on one side"
     mean = [round(sum(getattr(run, key) for run in runs) / len(runs)) for key in ("n_train", "n_val", "n_test")]
+    most = f" (at most {limit} of each class, drawn from more)" if (limit := _train_per_class(runs[0])) else ""
     chosen = f", {mean[1]} to choose the epoch" if mean[1] else ""
     arms = [summary.arm.runs for summary in comparison.summaries]
     counts = " or ".join(str(each) for each in sorted({len(arm) for arm in arms}))
@@ -66,8 +74,8 @@ def _split(comparison: Comparison, runs: Sequence[Run]) -> str:
     is_equal = len({tuple(run.settings.get(key) for key in BUDGET) for run in runs}) == 1
     same = " and ".join(["the same splits and seeds"] * is_paired + ["the same budget"] * is_equal)
     return (
-        f"They were parted {how} into (on average) {mean[0]} recordings to train on{chosen} and {mean[2]} to judge "
-        f"at the end, with {times}{f'; every arm had {same}' * bool(same)}."
+        f"They were parted {how} into (on average) {mean[0]} recordings to train on{most}{chosen} and {mean[2]} to "
+        f"judge at the end, with {times}{f'; every arm had {same}' * bool(same)}."
     )
 
 

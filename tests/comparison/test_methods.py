@@ -130,3 +130,12 @@ def test_the_paragraph_names_trained_weights_by_their_checksum(write_run: Any, t
         f"It began for cwt {generated}{'a' * 16}); for fft {generated}{'b' * 16}); "
         f"for ssq with the weights in runs/one (sha256 {'c' * 16}). "
     ) in paragraph(tmp_path)
+
+
+def test_the_paragraph_says_that_few_were_learned_from(write_run: Any, tmp_path: Path) -> None:
+    split = {"name": "grouped", "train_per_class": 10}
+    for transform in ("cwt", "fft"):
+        write_run(transform, 0, 0.9, settings={"transform": {"name": transform}, "split": split}, n_train=20)
+    text = paragraph(tmp_path)
+    assert "gave 220 recordings of 2 classes" in text
+    assert "20 recordings to train on (at most 10 of each class, drawn from more), 100 to choose" in text
