@@ -257,11 +257,12 @@ def test_a_sweep_ends_in_a_comparison(tones: Path, command: Command, capsys: pyt
     assert capsys.readouterr().out.count("done already") == 4
 
 
-def test_progress_looks_where_the_runs_lie_whenever_the_time_is_asked_for(
+def test_progress_looks_where_the_runs_lie_whatever_their_names_refer_to(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = "hydra.sweep.dir='sweeps/${now:%f}'"  # microseconds: another name each time that it is made
-    assert command("-m", *on(tones, "seed=0,1", "trainer.max_epochs=1", folder)) == 0
+    seeds = ["split.seed=0,1", "seed=${split.seed}"]  # the second is another one in each job
+    assert command("-m", *on(tones, *seeds, "trainer.max_epochs=1", folder)) == 0
     assert len(list(Path("sweeps").iterdir())) == 1
     assert re.findall(r"^sweep: \d.*", capsys.readouterr().out, re.M)[-1] == "sweep: 2 of 2 done"
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -51,7 +51,9 @@ def _runs(master: DictConfig) -> dict[Path, int]:
     loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, int](), HydraConfig.instance().cfg
     # The first to ask for the folder fixes the time in its name for all, since the jobs take over what was resolved.
     sweep = Path(master.hydra.sweep.dir).absolute()
-    for number, job in enumerate(jobs_of(master.hydra.overrides.task, loader)):
+    # As they were written: `seed=${split.seed}` is another seed in each job.
+    overrides = cast(list[str], OmegaConf.to_container(master.hydra.overrides.task, resolve=False))
+    for number, job in enumerate(jobs_of(overrides, loader)):
         config = loader.load_sweep_config(master, list(job))
         with open_dict(config):
             config.hydra.job.num, config.hydra.job.id = number, str(number)
