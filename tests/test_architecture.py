@@ -48,6 +48,17 @@ def test_stages_know_nothing_of_one_another(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_generator_and_the_stages_know_nothing_of_one_another(path: Path) -> None:
+    stage = path.relative_to(ROOT / "audioid").parts[0]
+    ours = {name for name in imports(path) if name.startswith("audioid.")}
+    generator = {name for name in ours if (name + ".").startswith("audioid.generator.")}
+    if stage == "generator":
+        assert ours == generator
+    elif stage in {*STAGES, "comparison"}:
+        assert not generator
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_hydra_stays_at_the_entrance(path: Path) -> None:
     if str(path.relative_to(ROOT / "audioid")) in MAY_USE_HYDRA:
         return
