@@ -10,7 +10,8 @@ from pathlib import Path
 
 from audioid.program import STARTED
 
-COMMANDS = ("synthesize", "audit", "render", "prepare", "train", "compare", "suite", "identify")  # the way of the data
+# The way of the data.
+COMMANDS = ("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify")
 
 
 def main() -> int:

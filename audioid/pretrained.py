@@ -54,8 +54,8 @@ def beginning_of(settings: Settings) -> Beginning:
         return Beginning(None, "begins from scratch")
     if chosen not in ("auto", "synthetic"):
         return Beginning(_of_the_user(chosen, settings), f"begins with the weights in {chosen}")
-    if chosen == "auto" and settings.data.name == "synthetic":
-        return Beginning(None, "begins from scratch: the shipped weights know the generator of the built-in corpus")
+    if chosen == "auto" and settings.data.name in ("synthetic", "generated"):
+        return Beginning(None, "begins from scratch: the shipped weights know how such sounds are made")
     nearest = _nearest_shipped(settings)
     unlike = _unlike(nearest.description, settings) if nearest else []
     if nearest and not unlike:

@@ -16,6 +16,7 @@ from audioid.schema import (
     CustomSettings,
     DataSettings,
     FolderDataSettings,
+    GeneratedDataSettings,
     ManifestDataSettings,
     Settings,
     TimmSettings,
@@ -34,8 +35,10 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
     check_transform(*(getattr(settings, group).model_dump() for group in ("transform", "image", "audio")))
     augment, image, audio = settings.augment, settings.image, settings.audio
     if isinstance(augment, AugmentSettings):
-        check_augment(augment.model_dump(), settings.transform.name, image.amplitude_scale, audio.level)
+        check_augment(augment.model_dump(), settings.transform.model_dump(), image.model_dump(), audio.level)
     split = settings.split
+    if isinstance(settings.data, GeneratedDataSettings) and split.group == "near_duplicates":
+        raise AudioidError("split.group: data=generated has no files to search for near-duplicates; leave it at index")
     if problem := split_problem(split.model_dump(), split_defaults):
         raise AudioidError(problem)
     if not split.val_fraction and split.name != "given":

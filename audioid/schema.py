@@ -57,6 +57,12 @@ class SyntheticDataSettings(DataSettings):
     seconds: Annotated[float, Field(ge=0.05)]
 
 
+class GeneratedDataSettings(DataSettings):
+    seed: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=1, lt=10**7)]
+    label: Literal["label", "kind"]
+
+
 class FolderDataSettings(DataSettings):
     root: str
     group_pattern: Annotated[str, AfterValidator(_pattern)] | None
@@ -125,6 +131,9 @@ class AugmentSettings(Section):
     min_snr_db: Annotated[float, Field(ge=-20, le=100)] | None
     time_shift: Annotated[float, Field(ge=0, le=0.9)]
     gain_db: Annotated[float, Field(ge=0, le=60)]
+    frequency_shift: Annotated[float, Field(ge=0, le=0.5)]
+    time_stretch: Annotated[float, Field(ge=0, le=2)]
+    tilt_db: Annotated[float, Field(ge=0, le=40)]
     frequency_mask: Annotated[float, Field(ge=0, le=0.9)]
     time_mask: Annotated[float, Field(ge=0, le=0.9)]
     mixup: Annotated[float, Field(ge=0, le=10)]
@@ -234,7 +243,12 @@ FREE_ON_RESUME = (
 )
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
 OPTIONS: dict[str, dict[str, type[Section]]] = {
-    "data": {"synthetic": SyntheticDataSettings, "folder": FolderDataSettings, "manifest": ManifestDataSettings},
+    "data": {
+        "synthetic": SyntheticDataSettings,
+        "generated": GeneratedDataSettings,
+        "folder": FolderDataSettings,
+        "manifest": ManifestDataSettings,
+    },
     "split": dict.fromkeys(("stratified", "grouped", "kfold", "given"), SplitSettings),
     "transform": {
         "fft": FftSettings,
@@ -244,7 +258,7 @@ OPTIONS: dict[str, dict[str, type[Section]]] = {
         "mfcc": MfccSettings,
         "both": BothSettings,
     },
-    "augment": dict.fromkeys(("none", "specaugment", "sound", "full"), AugmentSettings),
+    "augment": dict.fromkeys(("none", "specaugment", "sound", "full", "generated"), AugmentSettings),
     "model": {"cnn": CnnSettings, "original": OriginalSettings, "timm": TimmSettings, "custom": CustomSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
     "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},

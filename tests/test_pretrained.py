@@ -101,7 +101,7 @@ def test_the_command_for_another_picture_makes_that_picture(both: dict[str, Path
 def test_the_built_in_corpus_is_no_test_of_what_knows_its_generator(both: dict[str, Path]) -> None:
     beginning = beginning_of(compose(["transform=cwt"]))
     assert beginning.weights is None
-    assert beginning.told.startswith("begins from scratch: the shipped weights know the generator")
+    assert beginning.told.startswith("begins from scratch: the shipped weights know how such sounds are made")
     chosen = beginning_of(compose(["transform=cwt", "model.pretrained=synthetic"])).weights
     assert chosen is not None
     assert chosen.folder == both["cwt"]

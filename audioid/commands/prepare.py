@@ -32,8 +32,9 @@ def prepare(config: DictConfig) -> None:
 
     watch = Stopwatch()
     with watch("total"):
-        recordings = load_waveforms(settings, watch, shard=shard)
-        compute_images(settings, recordings, watch, device=device_of(settings))
+        device = device_of(settings)
+        recordings = load_waveforms(settings, watch, device=device, shard=shard)
+        compute_images(settings, recordings, watch, device=device)
     name = "all shards" if shard is None else f"shard {shard} of {shards}"
     unreadable = len(recordings.stored) - len(recordings.usable)
     print(

@@ -38,7 +38,7 @@ def work() -> None:
     skipped: list[tuple[str, str]] = []
     for settings in all_settings:
         started = time.perf_counter()
-        recordings = load_waveforms(settings, Stopwatch())
+        recordings = load_waveforms(settings, Stopwatch(), device="cpu")
         images = compute_images(settings, recordings, Stopwatch(), device="cpu")
         folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
         signed = settings.image.amplitude_scale == "signed" or transform_class(settings.transform.name).is_signed

@@ -136,7 +136,7 @@ def load(
         raise Unreadable(path, "breaks off before its first sample; copy it again")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
-    return _padded(_levelled(wave[:time], remove_dc, level), time, padding)
+    return _padded(levelled(wave[:time], remove_dc=remove_dc, level=level), time, padding)
 
 
 def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
@@ -205,7 +205,8 @@ def _hop_power(file: soundfile.SoundFile, hop: int) -> NDArray[np.float64]:
     return np.concatenate([*powers, np.empty(0)])
 
 
-def _levelled(wave: Waveform, remove_dc: bool, level: str) -> Waveform:
+def levelled(wave: Waveform, *, remove_dc: bool, level: str) -> Waveform:
+    """The waveform `(time,)` without its mean, and at the `level` that `load` describes."""
     if remove_dc and wave.size:
         wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
     peak = float(np.max(np.abs(wave), initial=0.0))

@@ -20,7 +20,14 @@ from audioid.data.learning_curve import at_most
 from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import DataSettings, FolderDataSettings, ManifestDataSettings, SplitSettings, SyntheticDataSettings
+from audioid.schema import (
+    DataSettings,
+    FolderDataSettings,
+    GeneratedDataSettings,
+    ManifestDataSettings,
+    SplitSettings,
+    SyntheticDataSettings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +41,10 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
     """The index of a folder, of a manifest, or of the built-in corpus, which is written under `cache` once.
 
     Raises:
-        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`.
+        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`; the sounds are in no files.
     """
+    if isinstance(data, GeneratedDataSettings):
+        raise AudioidError("data=generated: its sounds are in no files; choose data=folder, manifest or synthetic")
     headers, root = cache / "headers", corpus_root(data, cache)
     if isinstance(data, ManifestDataSettings):
         file = Path(data.file).expanduser()
@@ -105,8 +114,10 @@ def read_groups(index: Index, source: str, cache: Path) -> NDArray[Any] | None:
 def known_near_duplicates(index: Index, cache: Path) -> NDArray[np.int64] | None:
     """For each row the number of its group of near-duplicates, `(rows,)`, where they are kept or soon found.
 
-    None for a corpus of more than `SEARCHED` recordings in which nobody has asked for them yet.
+    None for a corpus of more than `SEARCHED` recordings in which nobody has asked for them yet, or without files.
     """
+    if not index.has_files:
+        return None
     if len(index.table) > SEARCHED and not _near_duplicates_file(index, cache).exists():
         return None
     return _near_duplicates(index, cache)

@@ -38,13 +38,15 @@ class Index:
 
     Columns of `table`: `path` (relative to `root`, with `/`), `label`, `group` and `split` ("" where none is
     given), `fold` (-1 where none is given), `seconds`, `sample_rate` in Hz, `channels`, `subtype` as libsndfile
-    names it, and `checksum` of the file's content. `labels` has the label of each path found, skipped ones too.
+    names it, and `checksum` of the file's content. `labels` has the label of each path found, skipped ones too. Without
+    `has_files` paths are names of sounds that are made, not read.
     """
 
     root: Path
     table: pd.DataFrame
     skipped: list[Skipped] = field(default_factory=list)
     labels: Mapping[str, str] = field(default_factory=dict)
+    has_files: bool = True
 
     @cached_property
     def classes(self) -> list[str]:

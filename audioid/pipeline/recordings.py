@@ -16,7 +16,8 @@ from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
-from audioid.schema import Settings
+from audioid.pipeline.generated import generated_index, generated_waveforms
+from audioid.schema import GeneratedDataSettings, Settings
 from audioid.transforms import transform_class
 
 
@@ -60,7 +61,7 @@ def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> Prepar
     Raises:
         AudioidError: there is nothing to learn from, or the recordings do not allow this split.
     """
-    recordings = load_waveforms(settings, watch)
+    recordings = load_waveforms(settings, watch, device=device)
     index = recordings.index
     index.refuse_lost_labels()
     # Before any image is made, since a split that is not possible is the commonest mistake.
@@ -69,8 +70,8 @@ def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> Prepar
     return PreparedData(index, parts, recordings.stored.only(recordings.usable), images)
 
 
-def load_waveforms(settings: Settings, watch: Stopwatch, *, shard: int | None = None) -> Recordings:
-    """The corpus, or what the store keeps of it in one shard, as waveforms.
+def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: int | None = None) -> Recordings:
+    """The corpus, or what the store keeps of it in one shard, as waveforms; `device` is where sounds are generated.
 
     Raises:
         AudioidError: as `read_corpus`; a recording is unreadable and `data.on_unreadable` is `fail`.
@@ -79,14 +80,12 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, shard: int | None = 
     cache.mkdir(parents=True, exist_ok=True)
     # Of several processes one reads all headers, and the others find them in the cache.
     with watch("index"), FileLock(cache / "index.lock"):
-        index = read_corpus(settings.data, cache)
+        index = _read_index(settings, cache)
         _check_room(settings, index)
         if shard is not None:
             index = stages.only_shard(index, shard, settings.store.shards)
     with watch("decode"):
-        stored = stages.waveforms(
-            index, _store(settings), audio=settings.audio.model_dump(), shards=settings.store.shards
-        )
+        stored = _waveforms(settings, index, device)
     checksums = index.table["checksum"]
     is_unreadable = checksums.isin(stored.failed)
     unreadable = [
@@ -115,6 +114,20 @@ def compute_images(settings: Settings, recordings: Recordings, watch: Stopwatch,
             device=device,
         )
     return stored.only(recordings.usable)
+
+
+def _read_index(settings: Settings, cache: Path) -> Index:
+    if isinstance(settings.data, GeneratedDataSettings):
+        return generated_index(settings.data, settings.audio)
+    return read_corpus(settings.data, cache)
+
+
+def _waveforms(settings: Settings, index: Index, device: str) -> StoredRows:
+    audio, shards = settings.audio.model_dump(), settings.store.shards
+    if isinstance(settings.data, GeneratedDataSettings):
+        seed = settings.data.seed
+        return generated_waveforms(index, _store(settings), seed=seed, audio=audio, shards=shards, device=device)
+    return stages.waveforms(index, _store(settings), audio=audio, shards=shards)
 
 
 def _check_room(settings: Settings, index: Index) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -20,7 +20,15 @@ from audioid.data.mp3 import encode_mp3
 from audioid.errors import one_line
 from audioid.files import read_yaml
 from audioid.pipeline.colours import coloured
-from audioid.schema import AudioSettings, DataSettings, ImageSettings, StoreSettings, TransformSettings
+from audioid.pipeline.generated import make_sounds
+from audioid.schema import (
+    AudioSettings,
+    DataSettings,
+    GeneratedDataSettings,
+    ImageSettings,
+    StoreSettings,
+    TransformSettings,
+)
 from audioid.validation import checked_option
 
 logger = logging.getLogger(__name__)
@@ -63,24 +71,32 @@ def _needed(run: Run) -> _Needed:
 
 def _shown(settings: _Needed, paths: Sequence[str]) -> dict[str, Shown]:
     audio = settings.audio
-    root = corpus_root(settings.data, Path(settings.store.root).expanduser())
     n_samples = round(audio.sample_rate * audio.seconds)
     wanted = [path for path in dict.fromkeys(paths) if _is_below(path)][: MOST_SAMPLES // max(1, n_samples)]
-
-    def decoded(path: str) -> Waveform | None:
-        try:
-            return load(root / path, **audio.model_dump())
-        except Unreadable:
-            return None
-
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(wanted, pool.map(decoded, wanted), strict=True))
-        waveforms = {path: wave for path, wave in found.items() if wave is not None}
+        waveforms = _waveforms(settings, wanted, pool)
         if not waveforms:
             return {}
         images = _images(settings, np.stack(list(waveforms.values())))
-        sounds = pool.map(lambda wave: _sound(wave, audio.sample_rate), waveforms.values())
+        sounds = pool.map(lambda wave: playable(wave, audio.sample_rate), waveforms.values())
         return {path: Shown(*each) for path, each in zip(waveforms, zip(images, sounds, strict=True), strict=True)}
+
+
+def _waveforms(settings: _Needed, paths: Sequence[str], pool: Executor) -> dict[str, Waveform]:
+    """By their paths, those that there are."""
+    audio, data = settings.audio.model_dump(), settings.data
+    if isinstance(data, GeneratedDataSettings):
+        return dict(zip(paths, make_sounds(paths, seed=data.seed, audio=audio), strict=True))
+    root = corpus_root(data, Path(settings.store.root).expanduser())
+
+    def decoded(path: str) -> Waveform | None:
+        try:
+            return load(root / path, **audio)
+        except Unreadable:
+            return None
+
+    found = zip(paths, pool.map(decoded, paths), strict=True)
+    return {path: wave for path, wave in found if wave is not None}
 
 
 def _is_below(path: str) -> bool:
@@ -102,7 +118,7 @@ def _images(settings: _Needed, waveforms: NDArray[np.float32]) -> list[NDArray[n
     return [np.concatenate([coloured(channel, made.row_label) for channel in image], axis=1) for image in images]
 
 
-def _sound(wave: Waveform, sample_rate: int) -> bytes:
-    """The start of the waveform without the zeros that fill its end, as loud as can be."""
+def playable(wave: Waveform, sample_rate: int) -> bytes:
+    """The start of the waveform `(time,)` without the zeros that fill its end, as loud as can be, as a mono MP3."""
     wave = np.trim_zeros(wave[: round(LONGEST_SOUND * sample_rate)], "b")
     return encode_mp3(wave / max(float(np.abs(wave).max(initial=0)), SILENCE), sample_rate)

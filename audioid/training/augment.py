@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from audioid.registry import register
 from audioid.schema import AugmentSettings
-from audioid.training.image_augmentation import Gain, Mask, Mixup, TimeShift
+from audioid.training.image_augmentation import FrequencyShift, Gain, Mask, Mixup, Tilt, TimeShift, TimeStretch
 from audioid.training.waveform_augmentation import AddNoise, Equalizer, PitchAndSpeed, Reverb
 
 
@@ -19,6 +19,7 @@ from audioid.training.waveform_augmentation import AddNoise, Equalizer, PitchAnd
 @register("augment", "specaugment", AugmentSettings)
 @register("augment", "sound", AugmentSettings)
 @register("augment", "full", AugmentSettings)
+@register("augment", "generated", AugmentSettings)
 class Augment(nn.Module):
     """A training batch `(rows, targets)` to images `(batch, channels, size, size)` and targets.
 
@@ -49,6 +50,12 @@ class Augment(nn.Module):
         self.image = nn.Sequential()
         if settings["time_shift"]:
             self.image.append(TimeShift(settings["time_shift"]))
+        if settings["frequency_shift"]:
+            self.image.append(FrequencyShift(settings["frequency_shift"]))
+        if settings["time_stretch"]:
+            self.image.append(TimeStretch(settings["time_stretch"]))
+        if settings["tilt_db"]:
+            self.image.append(Tilt(settings["tilt_db"], image["decibel_range"]))
         if settings["gain_db"]:
             self.image.append(Gain(settings["gain_db"]))
         if settings["frequency_mask"] or settings["time_mask"]:

@@ -5,15 +5,27 @@ from typing import Any
 
 from audioid.errors import AudioidError
 
-OF_IMAGES = ("time_shift", "gain_db", "frequency_mask", "time_mask", "mixup")
+OF_LOG_DECIBELS = ("frequency_shift", "time_stretch", "tilt_db")
+OF_IMAGES = ("time_shift", "gain_db", *OF_LOG_DECIBELS, "frequency_mask", "time_mask", "mixup")
 
 
-def check_augment(augment: Mapping[str, Any], transform: str, amplitude_scale: str, level: str) -> None:
+def check_augment(
+    augment: Mapping[str, Any], transform: Mapping[str, Any], image: Mapping[str, Any], level: str
+) -> None:
     """Raises AudioidError where `augment` changes pictures in a way that no change of the sound would."""
-    if transform == "mfcc":
+    amplitude_scale = image["amplitude_scale"]
+    if transform["name"] == "mfcc":
         for key in OF_IMAGES:
             if augment[key]:
                 raise AudioidError(f"augment.{key}: works on bands of sound, and rows of mfcc are none; set it to 0")
+    # Rows at whole scales of a wavelet are no logarithmic axis, whatever `frequency_scale` says.
+    is_log = image["frequency_scale"] == "log" and not transform.get("scales")
+    for key in OF_LOG_DECIBELS:
+        if augment[key] and not (is_log and amplitude_scale == "decibel"):
+            raise AudioidError(
+                f"augment.{key}: is for decibels over a logarithmic frequency axis; set it to 0, or "
+                "image.amplitude_scale=decibel, image.frequency_scale=log and no transform.scales"
+            )
     if not augment["gain_db"]:
         return
     if amplitude_scale != "magnitude":

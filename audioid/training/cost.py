@@ -14,11 +14,14 @@ from audioid.transforms.cost import milliseconds_per_clip
 DECODE_FILES, DECODE_SECONDS = 32, 0.3  # at most
 
 
-def cost(classifier: AudioClassifier, prepared: PreparedData, audio: AudioSettings) -> dict[str, float | int]:
-    """Milliseconds to decode a file and to transform a clip (medians, warm), parameters, multiply-adds of an image."""
+def cost(classifier: AudioClassifier, prepared: PreparedData, audio: AudioSettings) -> dict[str, float | int | None]:
+    """Milliseconds to decode a file and to transform a clip (medians, warm), parameters, multiply-adds of an image.
+
+    A corpus without files has none to decode: None.
+    """
     network, transform = classifier.network, classifier.transform
     return {
-        "decode_ms_per_file": round(decode_ms_per_file(prepared, audio), 3),
+        "decode_ms_per_file": round(decode_ms_per_file(prepared, audio), 3) if prepared.index.has_files else None,
         "transform_ms_per_clip": round(milliseconds_per_clip(transform), 3),
         "parameters": sum(weights.numel() for weights in classifier.parameters()),
         "multiply_adds": multiply_adds(network, transform.channels, transform.image.size),

@@ -45,6 +45,42 @@ class Gain(nn.Module):
         return images * 10 ** (gain_db / 20)
 
 
+class FrequencyShift(nn.Module):
+    """Sounds higher or lower, by at most the share `most` of the rows of a logarithmic axis, in decibels."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        most = round(self.most * images.shape[-2])
+        return shift_rows(images, torch.randint(-most, most + 1, (len(images),), device=images.device))
+
+
+class TimeStretch(nn.Module):
+    """Sounds at 2 ** u times their speed and at the same pitch, u even within `-most` and `most`, in decibels."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        octaves = torch.empty(len(images), device=images.device).uniform_(-self.most, self.most)
+        return stretch_columns(images, 2**octaves)
+
+
+class Tilt(nn.Module):
+    """Sounds through a filter whose decibels are a straight line over the rows, at most `most` at the two ends."""
+
+    def __init__(self, most: float, decibel_range: float) -> None:
+        super().__init__()
+        self.most, self.decibel_range = most, decibel_range
+
+    def forward(self, images: Tensor) -> Tensor:
+        decibels = torch.empty(len(images), device=images.device).uniform_(-self.most, self.most)
+        return tilt_rows(images, decibels / self.decibel_range)
+
+
 class Mask(nn.Module):
     """Sounds without a band of frequencies and without a stretch of time: the masks of SpecAugment (Park et al. 2019).
 
@@ -90,11 +126,36 @@ def shift_columns(images: Tensor, columns: Tensor) -> Tensor:
     return images.gather(3, index) * ((source >= 0) & (source < width))
 
 
+def shift_rows(images: Tensor, rows: Tensor) -> Tensor:
+    """Decibel images higher by `rows` `(batch,)`; what was beyond the edge is not known, and taken to be like it."""
+    size = images.shape[2]
+    source = (torch.arange(size, device=images.device) - rows[:, None]).clamp(0, size - 1)
+    return _as_loud(images.gather(2, source[:, None, :, None].expand_as(images)), images)
+
+
+def stretch_columns(images: Tensor, speed: Tensor) -> Tensor:
+    """Decibel images of the sounds at `speed` `(batch,)` times theirs; after their end comes silence."""
+    last = images.shape[3] - 1
+    centre = torch.arange(last + 1, device=images.device) + 0.5
+    source = (centre * speed[:, None] - 0.5).clamp(min=0)[:, None, None]
+    below = source.floor().clamp(max=last - 1)
+    first, second = (images.gather(3, (below + more).long().expand_as(images)) for more in (0, 1))
+    return _as_loud(torch.lerp(first, second, source - below) * (source <= last), images)
+
+
+def tilt_rows(images: Tensor, most: Tensor) -> Tensor:
+    """Decibel images whose highest row gained `most` `(batch,)` and whose lowest lost it, in shares of their range."""
+    line = torch.linspace(-1, 1, images.shape[2], device=images.device)[:, None]
+    tilted, is_silent = images + most[:, None, None, None] * line, images <= ROUNDING
+    loudest = tilted.masked_fill(is_silent, -math.inf).amax((-2, -1), keepdim=True)
+    return (tilted + (_loudest(images) - loudest)).clamp(min=0).masked_fill(is_silent, 0)
+
+
 def hide(images: Tensor, hidden: Tensor, amplitude_scale: str) -> Tensor:
     """Images of the sounds without what lies where `hidden` (boolean, broadcast to the images) is true."""
     left = images * ~hidden
     if amplitude_scale == "decibel":
-        return left + (_loudest(images) - _loudest(left)) * (left > ROUNDING)
+        return _as_loud(left, images)
     return left * (_loudest(images) / _loudest(left).clamp(min=QUIET)) if amplitude_scale == "signed" else left
 
 
@@ -127,6 +188,11 @@ def _one_stretch(images: Tensor, dim: int, most: float) -> Tensor:
     start = (place * (size - width + 1)).floor()
     position = torch.arange(size, device=images.device)
     return (position >= start) & (position < start + width)
+
+
+def _as_loud(changed: Tensor, images: Tensor) -> Tensor:
+    """Decibel images whose loudest is that of `images`; the rest rises with it, and silence stays."""
+    return changed + (_loudest(images) - _loudest(changed)) * (changed > ROUNDING)
 
 
 def _loudest(images: Tensor) -> Tensor:

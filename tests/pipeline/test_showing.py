@@ -105,6 +105,16 @@ def test_the_built_in_corpus_is_found_but_never_made(make_run: MakeRun, tmp_path
     assert set(show(run, ["kick/kit00_0000.wav"])) == {"kick/kit00_0000.wav"}
 
 
+def test_generated_sounds_are_made_again(make_run: MakeRun, tmp_path: Path) -> None:
+    settings = compose(["data=generated", "data.count=500", f"store.root={tmp_path / 'cache'}", *AUDIO])
+    prepared = prepare_data(settings, Stopwatch(), device="cpu")
+    run, path = make_run(changes={"data": settings.data.model_dump()}), prepared.index.table["path"][4]
+    assert show(run, ["kick/none.wav"]) == {}
+    image = prepared.images[np.array([4])][0, 0, ::-1]
+    expected = colormaps["magma"]((image - image.min()) / np.ptp(image), bytes=True)[..., :3]
+    assert np.abs(show(run, [path])[path].image.astype(int) - expected).max() <= 4
+
+
 def test_recordings_of_a_manifest(make_run: MakeRun, tones: Path) -> None:
     manifest = tones / "list.csv"
     manifest.write_text(f"path,label\n{PATHS[0]},x\n")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.training.augment import Augment
-from audioid.training.augment_rules import OF_IMAGES, check_augment
+from audioid.training.augment_rules import OF_IMAGES, OF_LOG_DECIBELS, check_augment
 from audioid.training.module import ClassifierModule
 
 RATE = 16000
@@ -54,7 +54,7 @@ def test_sound_options_take_waveforms(option: str) -> None:
     assert targets.shape == ((4, 3) if option == "full" else (4,))
 
 
-@pytest.mark.parametrize("option", ["specaugment", "sound", "full"])
+@pytest.mark.parametrize("option", ["specaugment", "sound", "full", "generated"])
 def test_a_seed_repeats_the_draws(option: str) -> None:
     module, targets = built(option), torch.tensor([0, 1, 2, 1])
     batch = bursts(4) if module.of_sound else torch.rand(4, 1, 50, 50)
@@ -72,6 +72,7 @@ def test_a_seed_repeats_the_draws(option: str) -> None:
     ("key", "value"),
     [
         *(("pitch_semitones", 2), ("speed", 0.1), ("eq_db", 9), ("reverb_seconds", 0.2), ("min_snr_db", 0), ("p", 0.9)),
+        *(("frequency_shift", 0.1), ("time_stretch", 0.5), ("tilt_db", 12)),
         *(("time_shift", 0.3), ("gain_db", 6), ("frequency_mask", 0.3), ("time_mask", 0.3), ("mixup", 0.4)),
     ],
 )
@@ -102,9 +103,10 @@ def test_gain_that_the_level_takes_back_is_refused() -> None:
 @pytest.mark.parametrize("key", OF_IMAGES)
 def test_rows_that_are_no_bands_are_not_changed_as_bands(key: str) -> None:
     settings = compose(["augment=sound"]).augment.model_dump()
-    check_augment(settings, "mfcc", "decibel", "none")
+    mfcc, image = {"name": "mfcc"}, {"frequency_scale": "log"}
+    check_augment(settings, mfcc, image | {"amplitude_scale": "decibel"}, "none")
     with pytest.raises(AudioidError, match=f"augment.{key}: .* mfcc .*; set it to 0"):
-        check_augment(settings | {key: 0.1}, "mfcc", "magnitude", "none")
+        check_augment(settings | {key: 0.1}, mfcc, image | {"amplitude_scale": "magnitude"}, "none")
 
 
 @pytest.mark.parametrize("scale", ["decibel", "magnitude"])
@@ -113,8 +115,23 @@ def test_every_option_goes_with_every_scale(option: str, scale: str) -> None:
     assert compose([f"augment={option}", f"image.amplitude_scale={scale}"]).augment.name == option
 
 
+@pytest.mark.parametrize("key", OF_LOG_DECIBELS)
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["image.frequency_scale=mel"],
+        ["image.amplitude_scale=magnitude"],
+        ["transform=cwt", "transform.wavelet=mexh", "transform.scales=[1,199]"],
+    ],
+)
+def test_changes_of_decibels_over_log_frequencies_are_refused_elsewhere(key: str, other: list[str]) -> None:
+    compose([f"augment.{key}=0.1"])
+    with pytest.raises(AudioidError, match=f"augment.{key}: is for decibels over .*; set it to 0"):
+        compose([f"augment.{key}=0.1", *other])
+
+
 def test_all_channels_of_a_recording_are_changed_alike() -> None:
-    module = built("specaugment", "augment.mixup=0.4")
+    module = built("generated", "augment.mixup=0.4", "augment.time_shift=0.1")
     images = torch.rand(16, 1, 50, 50).expand(-1, 2, -1, -1)
     changed = module(images, torch.arange(16) % 3)[0]
     assert torch.equal(changed[:, 0], changed[:, 1])

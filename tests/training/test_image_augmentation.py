@@ -10,7 +10,21 @@ from torch import Tensor, nn
 
 from audioid import transforms
 from audioid.config import compose
-from audioid.training.image_augmentation import Gain, Mask, Mixup, TimeShift, hide, mix, shift_columns
+from audioid.training.image_augmentation import (
+    FrequencyShift,
+    Gain,
+    Mask,
+    Mixup,
+    Tilt,
+    TimeShift,
+    TimeStretch,
+    hide,
+    mix,
+    shift_columns,
+    shift_rows,
+    stretch_columns,
+    tilt_rows,
+)
 from audioid.transforms.image import TimeFrequencyTransform
 
 RATE, SIZE, RANGE = 16000, 50, 80.0
@@ -130,6 +144,111 @@ def test_gain_is_the_picture_of_the_louder_sound(name: str) -> None:
 def test_other_pictures_do_not_show_gain(name: str, scale: str) -> None:
     to_image, waveform = picture(name, scale), hits(2)
     torch.testing.assert_close(to_image(2 * waveform), to_image(waveform), rtol=0, atol=1e-5)
+
+
+# Frequency shift
+
+
+def tone(frequency: float) -> Tensor:
+    return torch.sin(2 * math.pi * frequency * TIME).float()[None]
+
+
+@pytest.mark.parametrize("rows", [-6, 4])
+def test_frequency_shift_is_the_picture_of_the_tone_at_another_pitch(rows: int) -> None:
+    to_image = picture("cwt", "decibel")  # whose rows are of constant quality, so that a tone looks alike in all
+    shifted = shift_rows(to_image(tone(float(to_image.frequencies[25]))), torch.tensor([rows]))
+    wanted = to_image(tone(float(to_image.frequencies[25 + rows])))
+    middle = slice(15, 35), slice(10, 40)  # apart from the edges, in frequency and in time
+    torch.testing.assert_close(shifted[0, 0][middle], wanted[0, 0][middle], rtol=0, atol=0.01)
+
+
+def test_frequency_shift_repeats_the_edge_and_raises_the_rest_when_the_loudest_goes() -> None:
+    images = torch.tensor([1.0, 0.6, 0.4, 0.0])[None, None, :, None].expand(3, 2, -1, 3)
+    shifted = shift_rows(images, torch.tensor([1, -1, 0]))[:, 0, :, 0]
+    torch.testing.assert_close(shifted[0], torch.tensor([1.0, 1.0, 0.6, 0.4]))
+    torch.testing.assert_close(shifted[1], torch.tensor([1.0, 0.8, 0.0, 0.0]))
+    torch.testing.assert_close(shifted[2], images[2, 0, :, 0])
+
+
+def test_frequency_shifts_are_even() -> None:
+    images = torch.zeros(4000, 1, 20, 1)
+    images[:, :, 10] = 1
+    places = FrequencyShift(0.2)(images).argmax(2).flatten()
+    assert set(places.tolist()) == set(range(6, 15))
+    assert float(places.float().std()) == pytest.approx(math.sqrt((9**2 - 1) / 12), rel=0.05)
+
+
+# Time stretch
+
+
+def swell(frequency: float, seconds: float, width: float) -> Tensor:
+    return tone(frequency) * torch.exp(-0.5 * ((TIME - seconds) / width) ** 2).float()
+
+
+@pytest.mark.parametrize("name", ["fft", "cwt"])
+@pytest.mark.parametrize("speed", [0.75, 1.0, 1.4])
+def test_stretch_is_the_picture_of_the_faster_sound_at_the_same_pitch(name: str, speed: float) -> None:
+    to_image = picture(name, "decibel")
+    waveform = swell(500, 0.4, 0.1) + 0.3 * swell(2000, 0.55, 0.08)
+    stretched = stretch_columns(to_image(waveform), torch.tensor([speed]))
+    faster = swell(500, 0.4 / speed, 0.1 / speed) + 0.3 * swell(2000, 0.55 / speed, 0.08 / speed)
+    wanted = to_image(faster)
+    loud = (wanted > 0.6) & (torch.arange(SIZE) < SIZE / speed - 1)
+    assert loud.sum() > 80
+    torch.testing.assert_close(stretched[loud], wanted[loud], rtol=0, atol=0.01)
+    assert not stretched[..., math.ceil(SIZE / speed) :].any()
+
+
+def test_a_fall_is_as_much_steeper_as_the_sound_is_faster() -> None:
+    fall = torch.linspace(1, 0.4, 61).expand(2, 2, 3, -1)
+    stretched = stretch_columns(fall, torch.tensor([1.5, 0.5]))[:, 0, 0]
+    torch.testing.assert_close(stretched[0, 1:40].diff(), torch.full((38,), -0.015))
+    torch.testing.assert_close(stretched[1, 1:].diff(), torch.full((59,), -0.005))
+    assert stretched[0, 42:].eq(0).all()
+
+
+def test_speeds_are_even_on_a_logarithmic_scale() -> None:
+    images = torch.linspace(1, 0.5, 51).expand(4000, 1, 1, -1)
+    stretched = TimeStretch(0.5)(images)[:, 0, 0]
+    octaves = torch.log2((stretched[:, 10] - stretched[:, 20]) / 0.1)
+    assert octaves.abs().max() < 0.501
+    assert float(octaves.std()) == pytest.approx(1 / math.sqrt(12), rel=0.05)
+
+
+# Tilt
+
+
+@pytest.mark.parametrize("name", ["fft", "cwt"])
+@pytest.mark.parametrize("decibels", [-10.0, 12.0])
+def test_tilt_is_the_picture_of_the_filtered_sound(name: str, decibels: float) -> None:
+    to_image, waveform = picture(name, "decibel"), hits(4)
+    frequencies = torch.fft.rfftfreq(2 * RATE, 1 / RATE).clamp(min=20)
+    low, high = to_image.frequencies[[0, -1]].log2().tolist()
+    line = (2 * (frequencies.log2() - low) / (high - low) - 1).clamp(-2, 2)
+    filtered = torch.fft.irfft(torch.fft.rfft(waveform, 2 * RATE) * 10 ** (decibels * line / 20), 2 * RATE)[:, :RATE]
+    tilted = tilt_rows(to_image(waveform), torch.full((4,), decibels / RANGE))
+    wanted = to_image(filtered)
+    known = (tilted > 0) & (wanted > 0)
+    assert known.float().mean() > 0.5
+    error = (tilted - wanted)[known].abs() * RANGE
+    assert error.median() < 1  # decibels; windows and wavelets see a band of frequencies each
+    assert error.quantile(0.95) < 2
+
+
+def test_tilt_is_a_line_and_leaves_the_loudest_and_silence() -> None:
+    images = torch.tensor([0.5, 0.4, 1.0, 0.0, 0.3])[None, None, :, None].expand(2, 2, -1, 3)
+    tilted = tilt_rows(images, torch.tensor([0.2, -0.9]))[:, 0, :, 0]
+    torch.testing.assert_close(tilted[0], torch.tensor([0.3, 0.3, 1.0, 0.0, 0.5]))
+    # Raised by the lowest row, 0.5 + 0.9, which is the loudest now, so by -0.4.
+    torch.testing.assert_close(tilted[1], torch.tensor([1.0, 0.45, 0.6, 0.0, 0.0]))
+
+
+def test_tilts_are_even_within_what_is_asked_for() -> None:
+    images = torch.full((4000, 1, 3, 1), 0.5)
+    images[:, :, 1] = 1
+    gains = (Tilt(12.0, RANGE)(images)[:, 0, 2, 0] - 0.5) * RANGE
+    assert gains.abs().max() <= 12.001
+    assert float(gains.std()) == pytest.approx(12 / math.sqrt(3), rel=0.05)
 
 
 # Masks
@@ -255,6 +374,8 @@ def test_silence_stays_silence_and_silences_nothing_to_nan(name: str, scale: str
     waveform = torch.cat([torch.zeros(3, RATE), hits(3)])
     images = picture(name, scale)(waveform)
     changes: list[nn.Module] = [TimeShift(0.4), Mask(0.5, 0.5, scale)]
+    if scale == "decibel":
+        changes += [FrequencyShift(0.2), TimeStretch(0.5), Tilt(12.0, RANGE)]
     for change in changes:
         assert change(images)[:3].abs().max() < 1e-6
         assert change(images).isfinite().all()
@@ -269,7 +390,13 @@ def test_the_whole_picture_may_be_hidden() -> None:
         assert torch.equal(hide(torch.rand(2, 1, 4, 4), torch.ones(4).bool(), scale), torch.zeros(2, 1, 4, 4))
 
 
-@pytest.mark.parametrize("change", [TimeShift(0.4), Gain(6.0), Mask(0.3, 0.3, "decibel")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(TimeShift(0.4), Gain(6.0), Mask(0.3, 0.3, "decibel")),
+        *(FrequencyShift(0.3), TimeStretch(0.5), Tilt(12.0, RANGE)),
+    ],
+)
 def test_each_recording_draws_its_own_values_and_the_batch_stays(change: nn.Module) -> None:
     same = torch.rand(1, 1, 50, 50).expand(8, -1, -1, -1)
     before = same.clone()
