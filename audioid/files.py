@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(root: Path) -> Iterator[Path]:
+    """A temporary folder beside `root` to write to; it becomes `root` when the block ends well.
+
+    Raises:
+        AudioidError: `root` is there already, or cannot be written.
+    """
+    part = root.parent / f".{root.name}.{os.getpid()}"  # `root` may be "." or "/"
+    try:
+        if root.exists():
+            raise FileExistsError(None, "is there already")
+        part.mkdir(parents=True)
+        yield part
+        os.replace(part, root)
+    except OSError as error:
+        raise AudioidError(f"{root}: {error.strerror or error}; name a new folder where you may write") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def read_yaml(file: Path) -> Any:

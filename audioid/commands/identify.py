@@ -85,12 +85,19 @@ def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog=program("identify"), description=__doc__)
-    parser.add_argument("model", type=path_argument, metavar="MODEL", help="the model folder of a run, RUN/model")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="the model folder of a run, RUN/model; or builtin, the ready-made model, builtin:fft a half of it",
+    )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
     parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
+    )
+    parser.add_argument(
+        "--labels", metavar="NAME,...", help="the only names to choose from; the model's all, if not given"
     )
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
@@ -99,17 +106,19 @@ def main() -> int:
         arguments = parser.parse_args()
         if arguments.top < 1:
             parser.error("--top: must be at least 1")
-        from audioid import model_folder
+        from audioid.identification import answers, builtin
         from audioid.identification.identify import find_recordings, identify
 
-        model = model_folder.load(arguments.model, trust=arguments.trust)
+        model = builtin.load(arguments.model, trust=arguments.trust)
+        if arguments.labels is not None:
+            model = answers.only(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
         top = min(arguments.top, len(model.labels))
         passed_over: list[Skipped] = []
-        answers = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))
+        told = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))
         with replacing(arguments.out) if arguments.out else nullcontext() as part:
             target = part.open("w", encoding="utf-8", errors="surrogateescape") if part else nullcontext(sys.stdout)
             with target as out:
-                WRITERS[arguments.format](answers, model.labels, top, out)
+                WRITERS[arguments.format](told, model.labels, top, out)
                 out.flush()
         tell_passed_over(passed_over)
     except AudioidError as error:
@@ -117,6 +126,6 @@ def main() -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if not answers.read:
+    if not told.read:
         sys.exit("No recording could be read.")
     return 0

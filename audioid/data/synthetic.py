@@ -4,8 +4,6 @@ Each recording belongs to a kit. A kit is a set of instruments in one room befor
 every draw is shared by a kit's takes, so a split that keeps kits whole is harder than a random one.
 """
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, lfilter
 
-from audioid.errors import AudioidError
+from audioid.files import new_folder
 
 Signal = NDArray[np.float64]
 
@@ -270,19 +268,11 @@ def write_corpus(root: Path, *, seed: int, per_class: int, kits: int, sample_rat
     The kits take turns, so each has its share of every label. `root` appears when it is whole.
     Raises AudioidError where `root` is there already or cannot be written.
     """
-    part = root.parent / f".{root.name}.{os.getpid()}"  # `root` may be "." or "/"
-    try:
-        if root.exists():
-            raise FileExistsError(None, "is there already")
+    with new_folder(root) as part:
         for label in INSTRUMENTS:
-            (part / label).mkdir(parents=True)
+            (part / label).mkdir()
             for number in range(per_class):
                 kit = number % kits
                 signal = recording(label, kit=kit, number=number, seed=seed, sample_rate=sample_rate, seconds=seconds)
                 path = part / label / f"kit{kit:02d}_{number:04d}.wav"
                 soundfile.write(path, signal, sample_rate, subtype="PCM_16")
-        os.replace(part, root)
-    except OSError as error:
-        raise AudioidError(f"{root}: {error.strerror or error}; name a new folder where you may write") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

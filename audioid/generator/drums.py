@@ -27,6 +27,7 @@ def membrane(takes: Takes, pitch: Tensor, seconds: Tensor, glide: Tensor, fall: 
 
 
 def acoustic_kick(takes: Takes) -> Tensor:
+    """A large, low skin, the beater's click on it, and the air that it moves."""
     skin = membrane(
         takes, takes.draw(40, 95), takes.draw(0.1, 0.8), takes.draw(0.05, 3), takes.draw(0.008, 0.08),
         takes.draw(0.02, 0.45),
@@ -50,6 +51,7 @@ def electronic_kick(takes: Takes) -> Tensor:
 
 
 def acoustic_tom(takes: Takes) -> Tensor:
+    """A tuned skin that rings, with the stick's attack and the noise of shell and room."""
     skin = membrane(
         takes, takes.draw(60, 280), takes.draw(0.15, 1.8), takes.draw(0.02, 2.5), takes.draw(0.015, 0.15),
         takes.draw(0.1, 0.9),
@@ -91,6 +93,7 @@ def synthesizer_tom(takes: Takes) -> Tensor:
 
 
 def acoustic_snare(takes: Takes) -> Tensor:
+    """A skin, and the wires under it, which rattle on for longer."""
     skin = membrane(
         takes, takes.draw(130, 330), takes.draw(0.06, 0.45), takes.draw(0.02, 0.4), takes.draw(0.01, 0.04),
         takes.draw(0.3, 0.95),

@@ -11,7 +11,7 @@ import torch
 
 from audioid.data.audio import Unreadable, load
 from audioid.data.walk import Skipped, walk
-from audioid.model_folder import TrainedModel
+from audioid.identification.answers import Model
 
 BATCH_SIZE = 32
 
@@ -48,7 +48,7 @@ def find_recordings(arguments: Iterable[str], passed_over: list[Skipped]) -> Ite
         yield from recordings
 
 
-def identify(model: TrainedModel, paths: Iterable[Path], *, top: int) -> Iterator[Answer]:
+def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answer]:
     """An answer per path, in order, with the `top` likeliest names; `paths` may be endless, memory is bounded."""
     paths = iter(paths)
     while batch := list(islice(paths, BATCH_SIZE)):
@@ -65,7 +65,7 @@ def identify(model: TrainedModel, paths: Iterable[Path], *, top: int) -> Iterato
 
 
 @torch.inference_mode()
-def _ranked(model: TrainedModel, waveforms: list[np.ndarray], top: int) -> list[list[tuple[str, float]]]:
+def _ranked(model: Model, waveforms: list[np.ndarray], top: int) -> list[list[tuple[str, float]]]:
     if not waveforms:
         return []
     logits = model.classifier(torch.from_numpy(np.stack(waveforms)))

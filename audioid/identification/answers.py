@@ -1,0 +1,83 @@
+"""What a model may answer: all of its classes, some of them, or several of them as one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from audioid.errors import AudioidError
+
+
+class Classifier(Protocol):
+    """Waveforms `(batch, time)` to logits `(batch, n_classes)`, and to features `(batch, n_features)`."""
+
+    def __call__(self, waveform: Tensor, /) -> Tensor: ...
+
+    def features(self, waveform: Tensor) -> Tensor: ...
+
+
+class Model(Protocol):
+    """What turns recordings into names, such as `audioid.model_folder.TrainedModel`."""
+
+    @property
+    def labels(self) -> list[str]: ...
+
+    @property
+    def audio(self) -> dict[str, Any]:
+        """The keyword arguments of `audioid.data.audio.load`."""
+        ...
+
+    @property
+    def classifier(self) -> Classifier: ...
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A model whose answers are `groups` of another one's classes; it is also its own classifier."""
+
+    model: Model
+    groups: Mapping[str, Sequence[int]]  # by label, the places of its classes among the model's
+
+    @property
+    def labels(self) -> list[str]:
+        return list(self.groups)
+
+    @property
+    def audio(self) -> dict[str, Any]:
+        return self.model.audio
+
+    @property
+    def classifier(self) -> Classifier:
+        return self
+
+    def __call__(self, waveform: Tensor, /) -> Tensor:
+        """Logits: a group is as likely as its classes together, and what is in no group is out of the question."""
+        logits = self.model.classifier(waveform)
+        return torch.stack([logits[:, list(places)].logsumexp(1) for places in self.groups.values()], 1)
+
+    def features(self, waveform: Tensor) -> Tensor:
+        return self.model.classifier.features(waveform)
+
+
+def joined(model: Model, label_of: Mapping[str, str]) -> Answering:
+    """The model with classes that have the same label in `label_of` as one; a class that is not in it stays."""
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(model.labels):
+        groups.setdefault(label_of.get(name, name), []).append(place)
+    return Answering(model, dict(sorted(groups.items())))
+
+
+def only(model: Model, labels: Sequence[str]) -> Answering:
+    """The model with these of its labels alone, each once.
+
+    Raises:
+        AudioidError: there are none, or the model does not know one.
+    """
+    if not labels:
+        raise AudioidError(f"--labels: names none; choose from {', '.join(model.labels)}")
+    for label in labels:
+        if label not in model.labels:
+            raise AudioidError(f"--labels: the model does not know {label!r}; it knows {', '.join(model.labels)}")
+    return Answering(model, {label: [model.labels.index(label)] for label in labels})

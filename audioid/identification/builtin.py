@@ -1,0 +1,66 @@
+"""The ready-made model: what comes with audioid, trained on generated sounds alone, both pictures together."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audioid import model_folder, pretrained
+from audioid.errors import AudioidError
+from audioid.files import path_argument
+from audioid.generator.kinds import KINDS
+from audioid.identification.answers import Classifier, Model, joined
+from audioid.model_description import DESCRIPTION
+
+NAME = "builtin"
+LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
+
+
+class Ensemble:
+    """Several classifiers of the same waveforms and classes as one: the mean of their log-probabilities."""
+
+    def __init__(self, classifiers: list[Classifier]) -> None:
+        self.classifiers = classifiers
+
+    def __call__(self, waveform: Tensor, /) -> Tensor:
+        """Logits `(batch, n_classes)` of waveforms `(batch, time)`."""
+        every = [classifier(waveform).log_softmax(1) for classifier in self.classifiers]
+        return torch.stack(every).mean(0)
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """The features of all, side by side, `(batch, n_features)`."""
+        return torch.cat([classifier.features(waveform) for classifier in self.classifiers], 1)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    labels: list[str]
+    audio: dict[str, Any]
+    classifier: Classifier
+
+
+def load(name: str, *, trust: Collection[str] = ()) -> Model:
+    """The model called `name`: `builtin` for all pictures that come with audioid together, in the order of their names,
+    `builtin:fft` for that one, else the model folder there; `./builtin` is a folder.
+
+    Raises:
+        AudioidError: nothing, or no such picture, comes with audioid; or the folder cannot be used.
+    """
+    first, _, picture = name.partition(":")
+    if first != NAME:
+        return model_folder.load(path_argument(name), trust=trust)
+    folders = {
+        folder.name: folder for folder in sorted(pretrained.SHIPPED.glob("*")) if (folder / DESCRIPTION).is_file()
+    }
+    if not folders:
+        raise AudioidError(f"{name}: no model comes with this installation; name the model folder of a run, RUN/model")
+    if picture and picture not in folders:
+        raise AudioidError(
+            f"{name}: there is none; choose {' or '.join([NAME, *(f'{NAME}:{one}' for one in folders)])}"
+        )
+    models = [joined(model_folder.load(folder), LABELS) for one, folder in folders.items() if picture in ("", one)]
+    if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
+        raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
+    return _Ready(models[0].labels, models[0].audio, Ensemble([model.classifier for model in models]))
