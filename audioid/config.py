@@ -26,9 +26,9 @@ from audioid.files import read_yaml
 from audioid.jobs import applying, sample_choices, sample_jobs, swept_options
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
-from audioid.pretrained import beginning_of
+from audioid.pretrained import Beginning, beginning_of
 from audioid.program import program
-from audioid.schema import OPTIONS, Section, Settings
+from audioid.schema import OPTIONS, CnnSettings, Section, Settings
 from audioid.validation import checked, checked_option
 
 PACKAGE = Path(__file__).parent
@@ -87,12 +87,18 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
     command_line.refuse_intervals(overrides)
+    by_themselves = dict[bool, Beginning]()
     for settings in _checked_jobs(overrides, options, config_name, config_dir):
         rules.check_places(settings.data)
         if is_sweep and settings.trainer.devices > 1:
             raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
         if not resume:  # the weights of what goes on are in its checkpoints
-            beginning_of(settings)
+            beginning = beginning_of(settings)
+            if isinstance(settings.model, CnnSettings) and settings.model.pretrained == "auto":
+                by_themselves[beginning.weights is not None] = beginning
+    if len(by_themselves) > 1:  # what a sweep compares would be mixed up with what its runs had learned before
+        print(f"model.pretrained=none for the whole sweep, since one of its arms {by_themselves[False].told}")
+        overrides = [*overrides, *parse(["model.pretrained=none"])]
     arguments = [*flags, *command_line.keep_swept_options(overrides)]
     swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
     if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):

@@ -55,7 +55,9 @@ def beginning_of(settings: Settings) -> Beginning:
     if chosen not in ("auto", "synthetic"):
         return Beginning(_of_the_user(chosen, settings), f"begins with the weights in {chosen}")
     if chosen == "auto" and settings.data.name in ("synthetic", "generated"):
-        return Beginning(None, "begins from scratch: the shipped weights know how such sounds are made")
+        return Beginning(
+            None, "begins from scratch: the shipped weights have learned from sounds that are computed much like these"
+        )
     nearest = _nearest_shipped(settings)
     unlike = _unlike(nearest.description, settings) if nearest else []
     if nearest and not unlike:

@@ -58,7 +58,7 @@ class SyntheticDataSettings(DataSettings):
 
 
 class GeneratedDataSettings(DataSettings):
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     count: Annotated[int, Field(ge=1, lt=10**7)]
     label: Literal["label", "kind"]
 

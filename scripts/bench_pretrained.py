@@ -23,7 +23,7 @@ ARMS = "model.pretrained=none,synthetic"
 
 
 def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
-    """The overrides of each corpus, the built-in one the last: what the weights have learned flatters them there."""
+    """The overrides of each corpus, the built-in one the last: its sounds are computed, which flatters."""
     found = {}
     patterns = dict(text.split("=", 1) for text in groups)
     for text in folders:

@@ -52,8 +52,9 @@ def test_the_generator_and_the_stages_know_nothing_of_one_another(path: Path) ->
     stage = path.relative_to(ROOT / "audioid").parts[0]
     ours = {name for name in imports(path) if name.startswith("audioid.")}
     generator = {name for name in ours if (name + ".").startswith("audioid.generator.")}
-    if stage == "generator":
-        assert ours == generator
+    if stage == "generator":  # what it shares with others has nothing to do with sound
+        shared = ("audioid.errors", "audioid.files", "audioid.program", "audioid.schema")
+        assert all(name.startswith(shared) for name in ours - generator)
     elif stage in {*STAGES, "comparison"}:
         assert not generator
 

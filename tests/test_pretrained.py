@@ -101,7 +101,9 @@ def test_the_command_for_another_picture_makes_that_picture(both: dict[str, Path
 def test_the_built_in_corpus_is_no_test_of_what_knows_its_generator(both: dict[str, Path]) -> None:
     beginning = beginning_of(compose(["transform=cwt"]))
     assert beginning.weights is None
-    assert beginning.told.startswith("begins from scratch: the shipped weights know how such sounds are made")
+    assert beginning.told.startswith(
+        "begins from scratch: the shipped weights have learned from sounds that are computed"
+    )
     chosen = beginning_of(compose(["transform=cwt", "model.pretrained=synthetic"])).weights
     assert chosen is not None
     assert chosen.folder == both["cwt"]
@@ -151,6 +153,27 @@ def test_every_job_of_a_sweep_is_judged_before_the_first_begins(both: dict[str, 
         check_command_line(["-m", *OWN, "transform=fft,cqt", "model.pretrained=none,synthetic"])
     with pytest.raises(AudioidError, match=r"the weights in .* are for transform=fft"):
         check_command_line([*sweep, f"model.pretrained={both['fft']}"])
+
+
+@pytest.mark.parametrize(
+    ("swept", "is_mixed"),
+    [
+        ("transform=fft,cwt", False),
+        ("transform=fft,cqt", True),
+        ("transform.wavelet=cmor1.5-1.0,mexh", True),
+        ("model.width=16,8", False),  # neither has weights
+    ],
+)
+def test_a_sweep_begins_alike(
+    both: dict[str, Path], capsys: pytest.CaptureFixture[str], swept: str, is_mixed: bool
+) -> None:
+    picture = [] if swept.startswith("transform=") else ["transform=cwt"]
+    arguments = check_command_line(["-m", *OWN, *picture, swept])
+    assert any(text.startswith("model.pretrained=") for text in arguments) == is_mixed
+    said = (
+        "model.pretrained=none for the whole sweep, since one of its arms begins from scratch: no shipped weights for"
+    )
+    assert capsys.readouterr().out.startswith(said) == is_mixed
 
 
 def test_a_path_may_hold_what_hydra_takes_for_its_own(ship: Ship, tmp_path: Path) -> None:

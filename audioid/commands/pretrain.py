@@ -33,9 +33,11 @@ def work() -> None:
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: outputs/weights/NAME")
     arguments = parser.parse_intermixed_args()
     overrides = list(arguments.overrides)
+    for text in overrides:
+        if text.startswith("data=") and text != "data=generated":
+            raise AudioidError(f"data: weights are of generated sounds alone; leave out {text}")
     settings = compose([EXPERIMENT, *overrides])
-    if not isinstance(settings.data, GeneratedDataSettings):
-        raise AudioidError(f"data: weights are of generated sounds alone; leave out data={settings.data.name}")
+    assert isinstance(settings.data, GeneratedDataSettings)
     if settings.trainer.devices > 1 or settings.trainer.fast_dev_run:
         raise AudioidError("trainer: weights are trained on one device and to the end; leave out devices, fast_dev_run")
     name = weights_name(settings.transform.name, settings.seed, overrides)

@@ -42,7 +42,8 @@ def _corpus(runs: Sequence[Run]) -> str:
     run = runs[0]
     total = run.n_train + run.n_val + run.n_test
     names = ", ".join(run.classes[:CLASSES_NAMED]) + (", ..." if len(run.classes) > CLASSES_NAMED else "")
-    corpus = "audioid's built-in corpus" if run.settings.get("data") == "synthetic" else f"The corpus {run.corpus}"
+    computed = {"synthetic": "audioid's built-in corpus", "generated": "The corpus of audioid's generated sounds"}
+    corpus = computed.get(run.settings.get("data", ""), f"The corpus {run.corpus}")
     told = f"{names}; digest {run.index_digest[:8]}"
     has = "has" if _train_per_class(run) is None else "gave"
     return f"{corpus} {has} {total:,} recordings of {len(run.classes)} classes ({told})."
@@ -136,8 +137,10 @@ def _beginning(run: Run) -> str | None:
         case "imagenet":
             return "with weights that were trained on ImageNet"
         case "synthetic":
-            return f"with weights that were trained on generated sounds alone (no recordings; sha256 {digest})"
-    return f"with the weights in {chosen} (sha256 {digest})"
+            source = f"with weights that were trained on generated sounds alone (no recordings; sha256 {digest})"
+        case _:
+            source = f"with the weights in {chosen} (sha256 {digest})"
+    return f"{source}, at a quarter of the learning rate but for the last layer"
 
 
 def _either(values: Iterable[str | None]) -> str | None:

@@ -54,12 +54,11 @@ def _leaks(runs: Sequence[Run]) -> Iterator[str]:
 def _known_before(runs: Sequence[Run]) -> Iterator[str]:
     """Of weights that may know more of the test part than the training part tells."""
     begun = [run for run in runs if run.pretrained]
-    if any(run.settings.get("data") == "synthetic" for run in begun):
+    if any(run.settings.get("data") in ("synthetic", "generated") for run in begun):
         yield (
-            "The built-in corpus comes from the generator that trained weights have learned from, so the figures "
-            "flatter; model.pretrained=none is the honest beginning there."
+            "The sounds of this corpus are computed, much like those that trained weights have learned from, so the "
+            "figures flatter; model.pretrained=none is the honest beginning there."
         )
-        return
     if sources := sorted({run.pretrained.source for run in begun if run.pretrained} - {"synthetic"}):
         yield (
             f"Networks began with the weights in {', '.join(sources)}: if those learned from recordings that judge "

@@ -48,6 +48,7 @@ def write_weights(run: Path, out: Path, settings: Settings, command: str) -> Non
     Raises:
         AudioidError: the folder cannot be written.
     """
+    (out / CARD).unlink(missing_ok=True)  # of others: without a card, weights are not done
     for name in (WEIGHTS, DESCRIPTION):
         with replacing(out / name) as part:
             shutil.copyfile(run / "model" / name, part)
@@ -77,8 +78,8 @@ def _card(settings: Settings, metrics: dict[str, Any], digest: str, command: str
     table = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
     return f"""# Weights to start from: {settings.transform.name}
 
-A network that learned to tell {len(KINDS)} kinds of generated sounds apart by {len(metrics["classes"])} labels, all
-computed by `audioid/generator/` from chance and formulas alone: no recording went in, so nobody has rights in what came
+A network that learned to tell {len(metrics["classes"])} {data.label}s of generated sounds apart, all computed by
+`audioid/generator/` from chance and formulas alone: no recording went in, so nobody has rights in what came
 out but the authors of this package, whose license (MIT) holds for the weights too.
 
 | | |

@@ -125,10 +125,11 @@ def test_the_paragraph_names_trained_weights_by_their_checksum(write_run: Any, t
     begun(write_run, "cwt", "auto", "synthetic", "a")
     begun(write_run, "fft", "auto", "synthetic", "b")
     begun(write_run, "ssq", "runs/one", "runs/one", "c")
+    slow = ", at a quarter of the learning rate but for the last layer"
     generated = "with weights that were trained on generated sounds alone (no recordings; sha256 "
     assert (
-        f"It began for cwt {generated}{'a' * 16}); for fft {generated}{'b' * 16}); "
-        f"for ssq with the weights in runs/one (sha256 {'c' * 16}). "
+        f"It began for cwt {generated}{'a' * 16}){slow}; for fft {generated}{'b' * 16}){slow}; "
+        f"for ssq with the weights in runs/one (sha256 {'c' * 16}){slow}. "
     ) in paragraph(tmp_path)
 
 

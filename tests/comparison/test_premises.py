@@ -169,14 +169,14 @@ def test_arms_that_begin_alike_and_those_that_differ_in_it_on_purpose(write_run:
 
 
 @pytest.mark.parametrize("source", [None, "synthetic", "outputs/weights/fft"])
-@pytest.mark.parametrize("data", ["folder", "synthetic"])
-def test_weights_that_know_the_generator_of_the_built_in_corpus(
+@pytest.mark.parametrize("data", ["folder", "synthetic", "generated"])
+def test_weights_that_know_sounds_like_those_that_judge(
     write_run: Any, tmp_path: Path, source: str | None, data: str
 ) -> None:
     for transform in ("fft", "cwt"):
         run_of(write_run, transform, 0, begun(source, data))
-    told = "The built-in corpus comes from the generator that trained weights have learned from" in warned(tmp_path)
-    assert told == (source is not None and data == "synthetic")
+    told = "The sounds of this corpus are computed, much like those that trained weights have" in warned(tmp_path)
+    assert told == (source is not None and data != "folder")
 
 
 def test_weights_of_a_folder_may_have_learned_from_what_judges(write_run: Any, tmp_path: Path) -> None:

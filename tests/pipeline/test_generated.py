@@ -82,7 +82,7 @@ def test_each_row_is_its_sound(store: Store) -> None:
         number = torch.tensor([int(group)])
         assert KINDS[TURNS[int(group) % len(TURNS)]].model.__name__ in path
         alone = generator.sounds(torch.tensor(TURNS)[number % len(TURNS)], number, torch.zeros_like(number))[0]
-        torch.testing.assert_close(row, alone, rtol=0, atol=1e-4)
+        torch.testing.assert_close(row, alone, rtol=0, atol=1e-3)  # converters of few bits enlarge rounding
 
 
 def test_the_level_is_that_of_recordings(store: Store) -> None:
