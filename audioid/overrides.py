@@ -168,6 +168,8 @@ def resumed(folder: Path, more: Sequence[Override], options: Options) -> tuple[l
         raise AudioidError(f"resume: {folder} cannot be read ({error!r}); start anew".replace("\n", " ")) from error
     if not isinstance(chosen, list):
         raise AudioidError(f"resume: {folder} holds neither a run nor a sweep; name the folder that one was written to")
+    if _is_from_before_weights(folder / "multirun.yaml" if flags else folder / ".hydra" / "config.yaml"):
+        chosen = [*chosen, "model.pretrained=none"]
     repeated = {override.key_or_group for override in more}
     if flags:
         _refuse_other_sweep(folder, list(map(str, chosen)), more)
@@ -180,6 +182,15 @@ def resumed(folder: Path, more: Sequence[Override], options: Options) -> tuple[l
             again = f"{program('train')} resume='{folder}' '{said}'"
             raise AudioidError(f"resume: {folder} was started with {said}, which {reason}; if you trust it: {again}")
     return flags, [*map(text_of, earlier), *map(text_of, more), *place]
+
+
+def _is_from_before_weights(config: Path) -> bool:
+    """Whether what was started then began from scratch, since its network had no such choice."""
+    try:
+        model = read_yaml(config)["model"]
+        return model["name"] == "cnn" and "pretrained" not in model
+    except Exception:  # none, or a damaged file: what is missing is told elsewhere
+        return False
 
 
 def _refuse_other_sweep(folder: Path, chosen: Sequence[str], more: Sequence[Override]) -> None:

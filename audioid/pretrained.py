@@ -12,6 +12,7 @@ from audioid.errors import AudioidError
 from audioid.model_description import DESCRIPTION, Description, place_of, read_description
 from audioid.program import program
 from audioid.schema import CnnSettings, Settings, flat
+from audioid.terminal import on_a_line
 
 SHIPPED = Path(__file__).parent / "weights"  # a model folder for each picture, made by scripts/pretrain.py
 # What features depend on, by the beginnings of its keys, and what is free among it.
@@ -114,4 +115,5 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _as_chosen(values: Mapping[str, Any], keys: Sequence[str]) -> str:
     """The values of these keys as on a command line: `transform=cwt transform.wavelet=mexh`."""
     texts = {key: "null" if values.get(key) is None else str(values[key]).replace(" ", "") for key in keys}
-    return " ".join(f"{key.removesuffix('.name')}={text}" for key, text in texts.items())
+    # Folders of others may hold any text.
+    return " ".join(f"{key.removesuffix('.name')}={on_a_line(text)}" for key, text in texts.items())

@@ -176,6 +176,30 @@ def test_a_sweep_begins_alike(
     assert capsys.readouterr().out.startswith(said) == is_mixed
 
 
+@pytest.mark.parametrize(
+    ("model", "is_older"), [("{name: cnn, width: 32}", True), ("{name: cnn, pretrained: auto}", False)]
+)
+def test_what_was_started_before_there_was_a_choice_goes_on_from_scratch(
+    both: dict[str, Path], tmp_path: Path, model: str, is_older: bool
+) -> None:
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    task = f"[data=folder, data.root='{tmp_path}', 'transform=fft,cwt']"
+    (sweep / "multirun.yaml").write_text(f"model: {model}\nhydra: {{overrides: {{task: {task}}}}}\n")
+    arguments = check_command_line([f"resume={sweep}"])
+    assert any(text.startswith("model.pretrained=") for text in arguments) == is_older
+
+
+def test_words_of_a_strangers_folder_stay_on_a_line(ship: Ship, tmp_path: Path) -> None:
+    made = ship("fft", "transform=cwt")
+    file = made / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"transform": {
+        **json.loads(file.read_text())["transform"], "wavelet": "cmor1.5-1.0\n\x1b[31m"}}))  # fmt: skip
+    with pytest.raises(AudioidError) as caught:
+        beginning_of(compose([*OWN, "transform=cwt", f"model.pretrained={made}"]))
+    assert not {"\n", "\x1b"} & set(str(caught.value))
+
+
 def test_a_path_may_hold_what_hydra_takes_for_its_own(ship: Ship, tmp_path: Path) -> None:
     own = ship("a, b=c", "transform=fft")
     arguments = check_command_line([*OWN, f"model.pretrained={own}"])
