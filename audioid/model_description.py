@@ -1,5 +1,6 @@
 """What `model.json` of a model folder says of the network: plain JSON, read without torch."""
 
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -12,6 +13,7 @@ from audioid.validation import RENAMED, checked, checked_option
 
 FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
 DESCRIPTION = "model.json"
+WEIGHTS = "weights.safetensors"
 SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
 
 
@@ -31,6 +33,25 @@ def place_of(folder: Path) -> Path:
     """The model folder that is meant: `folder` itself, or the folder `model` of that run."""
     is_run = not (folder / DESCRIPTION).exists() and (folder / "model" / DESCRIPTION).exists()
     return folder / "model" if is_run else folder
+
+
+def checked_weights(folder: Path, description: Description) -> bytes:
+    """What `weights.safetensors` in `folder` holds.
+
+    Raises:
+        AudioidError: it is missing, or has not the description's checksum.
+    """
+    file = folder / WEIGHTS
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
+    if hashlib.sha256(content).hexdigest() != description.weights_sha256:
+        raise AudioidError(
+            f"{file}: is damaged, or of another model than {DESCRIPTION} beside it (its checksum is not the one "
+            "given there); copy the model folder again"
+        )
+    return content
 
 
 def read_description(file: Path) -> Description:

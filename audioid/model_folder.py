@@ -23,15 +23,15 @@ from audioid.files import replacing
 from audioid.model_description import (
     DESCRIPTION,
     FORMAT,
+    WEIGHTS,
     Description,
     check_options,
+    checked_weights,
     place_of,
     read_description,
 )
 from audioid.models import from_format_1
 from audioid.registry import BUILT_IN
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,7 @@ def read_weights(
     """
     file = folder / WEIGHTS
     try:
-        content = file.read_bytes()
-        if hashlib.sha256(content).hexdigest() != description.weights_sha256:
-            raise AudioidError(
-                f"{file}: is damaged, or of another model than {DESCRIPTION} beside it (its checksum is not the one "
-                "given there); copy the model folder again"
-            )
-        weights: dict[str, Tensor] = from_bytes(content)
-    except OSError as error:
-        raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
+        weights: dict[str, Tensor] = from_bytes(checked_weights(folder, description))
     except SafetensorError as error:
         raise AudioidError(f"{file}: is damaged ({error}); copy the model folder again") from error
     if description.format == 1 and all(name.partition(".")[0].isdecimal() for name in weights):

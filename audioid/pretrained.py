@@ -1,6 +1,6 @@
 """Which trained weights a run begins with: those that come with audioid, or those of a model folder of the user's own.
 
-Decided by `model.json` alone, without torch.
+Decided by `model.json` and the checksum of the weights alone, without torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audioid.errors import AudioidError
-from audioid.model_description import DESCRIPTION, Description, place_of, read_description
+from audioid.model_description import DESCRIPTION, Description, checked_weights, place_of, read_description
 from audioid.program import program
 from audioid.schema import CnnSettings, Settings, flat
 from audioid.terminal import on_a_line
@@ -46,7 +46,7 @@ def beginning_of(settings: Settings) -> Beginning:
     """What `model.pretrained` means for this picture and this network.
 
     Raises:
-        AudioidError: the weights that were asked for are not there, or are of another picture or network.
+        AudioidError: the weights that were asked for are not there, are damaged, or are of another picture or network.
     """
     if not isinstance(settings.model, CnnSettings):  # others have no such choice, or make it themselves
         return Beginning(None, "")
@@ -62,12 +62,18 @@ def beginning_of(settings: Settings) -> Beginning:
     nearest = _nearest_shipped(settings)
     unlike = _unlike(nearest.description, settings) if nearest else []
     if nearest and not unlike:
+        try:
+            checked_weights(nearest.folder, nearest.description)
+        except AudioidError as error:
+            problem = str(error).rpartition("; ")[0]
+            raise AudioidError(f"{problem}; install audioid again, or set model.pretrained=none") from error
         return Beginning(nearest, f"begins with the shipped weights for {picture} (synthetic sounds)")
     words = _as_chosen(_decisive(settings.model_dump()), ["transform.name", *unlike])
+    make = f"{program('pretrain')} {words}"
     if chosen == "auto":
-        return Beginning(None, f"begins from scratch: no shipped weights for {words}; {program('pretrain')} makes some")
+        return Beginning(None, f"begins from scratch: no shipped weights for {words}; {make} makes some")
     raise AudioidError(
-        f"model.pretrained: no shipped weights for {words}; make some with {program('pretrain')} {words} "
+        f"model.pretrained: no shipped weights for {words}; make some with {make} "
         "and name their folder here, or set model.pretrained=none"
     )
 
@@ -86,6 +92,7 @@ def _of_the_user(chosen: str, settings: Settings) -> Pretrained:
         raise AudioidError(
             f"model.pretrained: the weights in {chosen} are for {there}, not for {here}; choose that, or others"
         )
+    checked_weights(folder, description)
     return Pretrained(chosen, folder, description)
 
 

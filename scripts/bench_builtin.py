@@ -9,6 +9,7 @@ intervals are of groups drawn again.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from realism import recordings  # type: ignore[import-not-found]
 from tabulate import tabulate
 
+from audioid.commands.runner import run_command
 from audioid.files import replacing
 from audioid.identification import answers, builtin
 
@@ -81,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from realism import LEVEL, Judge, distances, generated, recordings, table  # typ
 from tabulate import tabulate
 from torch import Tensor
 
+from audioid.commands.runner import run_command
 from audioid.data.synthetic import INSTRUMENTS, write_corpus
 from audioid.files import replacing
 from audioid.generator.generator import Generator
@@ -169,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

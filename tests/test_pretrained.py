@@ -74,7 +74,8 @@ def test_what_features_do_not_depend_on_is_free(both: dict[str, Path], free: str
 def test_what_they_depend_on_is_not(both: dict[str, Path], other: str) -> None:
     assert folder("transform=cwt", other) is None
     assert told("transform=cwt", other) == (
-        f"begins from scratch: no shipped weights for transform=cwt {other}; python scripts/pretrain.py makes some"
+        f"begins from scratch: no shipped weights for transform=cwt {other}; python scripts/pretrain.py "
+        f"transform=cwt {other} makes some"
     )
     with pytest.raises(AudioidError) as caught:
         told("transform=cwt", other, "model.pretrained=synthetic")
@@ -135,6 +136,23 @@ def test_a_folder_of_ones_own(both: dict[str, Path], ship: Ship, tmp_path: Path)
     (own / "model.json").write_text("{")
     with pytest.raises(AudioidError, match=r"model\.json: is no JSON"):
         told("transform=cqt", f"model.pretrained={own}")
+
+
+def test_damaged_weights_are_found_before_anything_is_trained(both: dict[str, Path], ship: Ship) -> None:
+    own = ship("own", "transform=cqt")
+    for folder in (own, both["fft"]):
+        file = folder / "weights.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    sweep = ["-m", *OWN, "seed=0,1", "transform=cqt", f"model.pretrained=none,{own}"]
+    with pytest.raises(AudioidError, match=r"safetensors: is damaged.*; copy the model folder again$"):
+        check_command_line(sweep)
+    with pytest.raises(AudioidError, match=r"damaged.*; install audioid again, or set model\.pretrained=none$"):
+        told("transform=fft")
+    (own / "weights.safetensors").unlink()
+    with pytest.raises(AudioidError, match=r"weights\.safetensors: No such file or directory; copy"):
+        check_command_line(sweep)
 
 
 def test_a_folder_that_names_code_of_others_is_of_another_network(ship: Ship) -> None:

@@ -5,7 +5,9 @@ Started again after a stop it goes on.
 """
 
 import argparse
+import re
 import shlex
+import sys
 from pathlib import Path
 
 from audioid.commands.runner import run_command
@@ -36,6 +38,8 @@ def work() -> None:
     for text in overrides:
         if text.startswith("data=") and text != "data=generated":
             raise AudioidError(f"data: weights are of generated sounds alone; leave out {text}")
+        if re.match(r"transform=\w+,", text):
+            raise AudioidError(f"transform: weights are of one picture; name one at a time, not {text}")
     settings = compose([EXPERIMENT, *overrides])
     assert isinstance(settings.data, GeneratedDataSettings)
     if settings.trainer.devices > 1 or settings.trainer.fast_dev_run:
@@ -46,14 +50,19 @@ def work() -> None:
     from audioid.training import weights  # heavy, so after the configuration is known to be right
 
     weights.check_size(settings)
-    run_in(run, settings, [EXPERIMENT, *overrides])
+    try:
+        run_in(run, settings, [EXPERIMENT, *overrides])
+    except SystemExit:  # the run has told how it goes on as a run
+        print("To have its weights written too, go on with the same command as before.", file=sys.stderr)
+        raise
     weights.check_sounds(run, settings.data, settings.audio)
     if weights.is_written(run, out):
         print(f"{out}: has these weights already")
         return
-    chosen = [text for text in overrides if not text.startswith(PLACES)]
-    weights.write_weights(run, out, settings, " ".join([program("pretrain"), *map(shlex.quote, chosen)]))
-    print(f"Written to {out}: model.json, weights.safetensors and card.md")
+    said = [shlex.quote(text) for text in overrides if not text.startswith(PLACES)]
+    weights.write_weights(run, out, settings, " ".join([program("pretrain"), *said]))
+    chosen = shlex.quote(f"model.pretrained={out}")
+    print(f"Written to {out}: model.json, weights.safetensors and card.md. To begin with them: {chosen}")
 
 
 def weights_name(transform: str, seed: int, overrides: list[str]) -> str:

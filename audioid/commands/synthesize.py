@@ -32,7 +32,9 @@ def work() -> None:
     generator.add_argument(
         "--list", action="store_true", help="tell the labels and the kinds of each, and write nothing"
     )
-    generator.add_argument("--instrument", action="append", metavar="NAME", help="a label, a kind, or all; repeatable")
+    generator.add_argument(
+        "--instrument", action="append", metavar="NAME", help="a label, a kind, or all; several with commas"
+    )
     generator.add_argument("--makers", help="makers of each kind (default: 4)")
     generator.add_argument("--takes", help="sounds of each maker (default: 1)")
     generator.add_argument("--seconds", help="of each sound (default: 1)")
@@ -45,7 +47,9 @@ def work() -> None:
         _refuse(given, set(given) - {"list"}, "goes without --list; leave one of them out")
         return _tell_kinds()
     if ("root" in given) == ("page" in given):
-        parser.error("one of DIR, --page and --list is needed")
+        parser.error("name a DIR, or --page or --list, but one of them alone")
+    if "page" in given and given["page"].suffix != ".html":
+        raise AudioidError(f"--page: {given['page']} is no name of a page; let it end in .html")
     if "instrument" in given:
         _refuse(
             given, {"per_class", "kits"}, "is of the built-in corpus, not of an --instrument; leave one of them out"
@@ -89,14 +93,14 @@ def _tell_kinds() -> None:
 def _generate(choices: dict[str, Any]) -> None:
     from audioid.generator.files import Wanted, kinds_named, write_sounds
 
-    kinds = kinds_named(choices.pop("instrument"))
+    kinds = kinds_named([name.strip() for text in choices.pop("instrument") for name in text.split(",")])
     root, page = choices.pop("root", None), choices.pop("page", None)
     wanted = checked(Wanted, {key: yaml.safe_load(value) for key, value in choices.items()}, "")
     if root:
-        print(f"{write_sounds(root, kinds, wanted)} sounds of {len(kinds)} kinds in {root}")
+        print(f"Sounds in {root}: {write_sounds(root, kinds, wanted)}, kinds: {len(kinds)}")
         return
     from audioid.pipeline.sounds_page import sounds_page
 
     with replacing(page) as part:
         part.write_text(sounds_page(kinds, wanted), encoding="utf-8")
-    print(f"{len(kinds)} kinds to see and hear: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    print(f"To see and hear: {page} ({page.stat().st_size / 1e6:.1f} MB), kinds: {len(kinds)}")

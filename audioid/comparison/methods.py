@@ -124,7 +124,11 @@ def _beginnings(comparison: Comparison) -> str:
         return ""
     if len(set(arms.values())) == 1:
         return f"It began {next(iter(arms.values()))}."
-    return f"It began for {'; for '.join(f'{name} {told}' for name, told in arms.items())}."
+    told = f"It began for {'; for '.join(f'{name} {told}' for name, told in arms.items())}."
+    begun = [run.pretrained for each in comparison.summaries for run in each.arm.runs]
+    if not all(begun):
+        return told
+    return f"{told} So what the arms had learned before is part of what is compared."
 
 
 def _beginning(run: Run) -> str | None:

@@ -26,6 +26,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
     return [
         *_leaks(runs),
         *_known_before(runs),
+        *_beginnings(arms),
         *_splits(runs),
         *_sizes(runs, evidence, measure, margin),
         *_settings(arms),
@@ -63,6 +64,17 @@ def _known_before(runs: Sequence[Run]) -> Iterator[str]:
         yield (
             f"Networks began with the weights in {', '.join(sources)}: if those learned from recordings that judge "
             "here, the figures flatter."
+        )
+
+
+def _beginnings(arms: Sequence[Arm]) -> Iterator[str]:
+    """Of arms for which validation chose different beginnings: what they knew before differs with the picture."""
+    begun = [{run.pretrained.source if run.pretrained else "random weights" for run in arm.runs} for arm in arms]
+    if any("model.pretrained" in arm.chosen for arm in arms) and any(each != begun[0] for each in begun):
+        told = ", ".join(f"{arm.name} with {' or '.join(sorted(each))}" for arm, each in zip(arms, begun, strict=True))
+        yield (
+            f"Validation chose different beginnings: {told}. The difference is that of the beginnings too; a sweep "
+            "with one model.pretrained compares the arms alone."
         )
 
 

@@ -1,5 +1,6 @@
 """What a model may answer: all of its classes, some of them, or several of them as one."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,9 +76,13 @@ def only(model: Model, labels: Sequence[str]) -> Answering:
     Raises:
         AudioidError: there are none, or the model does not know one.
     """
-    if not labels:
-        raise AudioidError(f"--labels: names none; choose from {', '.join(model.labels)}")
+    if len(labels) < 2:
+        raise AudioidError(
+            f"--labels: one alone would be the answer to all; choose several of {', '.join(model.labels)}"
+        )
     for label in labels:
         if label not in model.labels:
-            raise AudioidError(f"--labels: the model does not know {label!r}; it knows {', '.join(model.labels)}")
+            near = difflib.get_close_matches(label, model.labels, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise AudioidError(f"--labels: the model does not know {label!r}; {hint}it knows {', '.join(model.labels)}")
     return Answering(model, {label: [model.labels.index(label)] for label in labels})

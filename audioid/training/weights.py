@@ -10,8 +10,7 @@ from audioid.classifier import build_classifier
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.generator.kinds import KINDS
-from audioid.model_description import DESCRIPTION, SECTIONS
-from audioid.model_folder import WEIGHTS
+from audioid.model_description import DESCRIPTION, SECTIONS, WEIGHTS
 from audioid.pipeline.generated import generated_index
 from audioid.schema import AudioSettings, GeneratedDataSettings, Settings
 
@@ -71,8 +70,8 @@ def _card(settings: Settings, metrics: dict[str, Any], digest: str, command: str
         "sounds": f"{data.count:,} of {settings.audio.seconds:g} s, seed {data.seed}",
         "seed of training": settings.seed,
         "epochs": metrics["epochs"],
-        "seconds": f"{metrics['seconds']['total']:.0f} (since it last went on)",
-        "accuracy on makers that it never heard": f"{metrics['test_accuracy']:.3f} of {metrics['n_test']:,} sounds",
+        "seconds": f"{metrics['seconds']['total']:.0f}, of the last start if it was stopped",
+        "named rightly": f"{metrics['test_accuracy']:.1%} of {metrics['n_test']:,} sounds by unheard makers",
         "sha256 of the weights": f"`{digest}`",
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in facts.items())

@@ -57,7 +57,7 @@ def test_leaves_a_model_of_the_kinds_and_a_card(weights: Pretrain) -> None:
     assert "store.shards" not in card  # says where files go
     run = out.parent / "outputs/pretraining" / pretrain.weights_name("cwt", 0, ["trainer.max_epochs=12", *TINY])
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    assert f"{metrics['test_accuracy']:.3f} of {metrics['n_test']} sounds" in card
+    assert f"{metrics['test_accuracy']:.1%} of {metrics['n_test']} sounds" in card
     assert metrics["n_test_group_in_train"] == 0
     assert metrics["decode_ms_per_file"] is None
 
@@ -121,6 +121,7 @@ def test_killed_it_goes_on_to_the_very_weights_of_an_unbroken_one(weights: Pretr
             r"model: the weights would take .* MB, and 4 is the most; lower model.width",
         ),
         ("data=synthetic", r"data: weights are of generated sounds alone; leave out data=synthetic"),
+        ("transform=fft,cwt", r"transform: weights are of one picture; name one at a time, not transform=fft,cwt"),
         ("trainer.devices=2", r"trainer: weights are trained on one device"),
     ],
 )

@@ -56,6 +56,20 @@ def test_one_split_and_few_splits(write_run: Any, tmp_path: Path) -> None:
     assert "splits: " not in warned(tmp_path).replace("split.", "")
 
 
+@pytest.mark.parametrize("fft_is_better_with", ["synthetic", "none"])
+def test_arms_that_begin_differently(write_run: Any, tmp_path: Path, fft_is_better_with: str) -> None:
+    for split in range(5):
+        for transform in ("cwt", "fft"):
+            for begun in ("none", "synthetic"):
+                is_best = begun == (fft_is_better_with if transform == "fft" else "none")
+                pretrained = {"source": "synthetic", "sha256": "0" * 64} if begun == "synthetic" else None
+                write_run(
+                    transform, split, 0.9, split_seed=split, pretrained=pretrained, val_accuracy=0.9 if is_best else 0.6
+                )
+    said = "Validation chose different beginnings: cwt with random weights, fft with synthetic."
+    assert (said in warned(tmp_path)) == (fft_is_better_with == "synthetic")
+
+
 @pytest.mark.parametrize(
     ("key", "what"),
     [

@@ -81,16 +81,33 @@ def test_sounds_come_kind_by_kind() -> None:
 def test_the_command_writes_what_is_asked(tmp_path: Path) -> None:
     root = tmp_path / "a"
     done = run(root, "--instrument", "triangle", "--makers", 3, "--seconds", 0.2, "--sample-rate", 16000, "--seed", 2)
-    assert (done.returncode, done.stdout) == (0, f"3 sounds of 1 kinds in {root}\n")
+    assert (done.returncode, done.stdout) == (0, f"Sounds in {root}: 3, kinds: 1\n")
     assert soundfile.info(root / "triangle/triangle_maker0002_take00.wav").frames == 3200
     listed = run("--list").stdout
     assert {line.split()[0] for line in listed.splitlines()} == {kind.label for kind in KINDS}
     assert all(kind.model.__name__ in listed for kind in KINDS)
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "synthesize.py"
+    with subprocess.Popen(
+        [sys.executable, script, "--list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (["--page", "x.wav", "--instrument", "kick"], "--page: x.wav is no name of a page; let it end in .html"),
+        (
+            ["x", "--instrument", "kick,sanre"],
+            "--instrument: there is no 'sanre'; did you mean snare or saxophone or shaker?",
+        ),
         (["x", "--makers", "3"], "--makers: needs --instrument NAME; all stands for all"),
         (["--page", "x.html"], "--page: needs --instrument NAME; all stands for all"),
         (
