@@ -68,7 +68,10 @@ def _known_before(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _beginnings(arms: Sequence[Arm]) -> Iterator[str]:
-    """Of arms for which validation chose different beginnings: what they knew before differs with the picture."""
+    """Of arms that differ in what they knew before, or whose own runs do."""
+    for arm in arms:
+        if len({run.pretrained.sha256 for run in arm.runs if run.pretrained}) > 1:
+            yield f"The runs of {arm.name} began with different weights of one name (sha256 in metrics.json)."
     begun = [{run.pretrained.source if run.pretrained else "random weights" for run in arm.runs} for arm in arms]
     if any("model.pretrained" in arm.chosen for arm in arms) and any(each != begun[0] for each in begun):
         told = ", ".join(f"{arm.name} with {' or '.join(sorted(each))}" for arm, each in zip(arms, begun, strict=True))

@@ -182,6 +182,18 @@ def test_arms_that_begin_alike_and_those_that_differ_in_it_on_purpose(write_run:
     assert names[1] == ["pretrained=none", "pretrained=synthetic"]
 
 
+def test_runs_of_an_arm_that_began_with_other_weights_of_the_same_name(write_run: Any, tmp_path: Path) -> None:
+    for split in range(5):
+        run_of(write_run, "fft", split, begun("synthetic"))
+        chosen = begun("synthetic")
+        run_of(
+            write_run, "cwt", split, {**chosen, "pretrained": {"source": "synthetic", "sha256": f"{split % 2}" * 64}}
+        )
+    said = warned(tmp_path)
+    assert "The runs of cwt began with different weights of one name" in said
+    assert "The runs of fft" not in said
+
+
 @pytest.mark.parametrize("source", [None, "synthetic", "outputs/weights/fft"])
 @pytest.mark.parametrize("data", ["folder", "synthetic", "generated"])
 def test_weights_that_know_sounds_like_those_that_judge(
