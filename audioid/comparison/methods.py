@@ -70,7 +70,8 @@ def _split(comparison: Comparison, runs: Sequence[Run]) -> str:
     chosen = f", {mean[1]} to choose the epoch" if mean[1] else ""
     arms = [summary.arm.runs for summary in comparison.summaries]
     counts = " or ".join(str(each) for each in sorted({len(arm) for arm in arms}))
-    times = f"{splits} split{'s' * (splits > 1)} and {seeds} seed{'s' * (seeds > 1)} in {counts} runs of each arm"
+    times = f"{splits} split{'s' * (splits > 1)} and {seeds} seed{'s' * (seeds > 1)}"
+    times += f" in {counts} run{'s' * (counts != '1')} of each arm"
     is_paired = len({frozenset(run.pairing for run in arm) for arm in arms}) == 1
     is_equal = len({tuple(run.settings.get(key) for key in BUDGET) for run in runs}) == 1
     same = " and ".join(["the same splits and seeds"] * is_paired + ["the same budget"] * is_equal)
@@ -110,10 +111,10 @@ def _training(runs: Sequence[Run]) -> str:
     best = ""
     if runs[0].n_val and (by := value("trainer.best_by")):
         best = f"; the epoch with the best validation {by.removeprefix('val_')} was kept"
-    augment = value("augment") or "none"
+    augment, epochs = value("augment") or "none", value("trainer.max_epochs")
     return (
         f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
-        f"{value('trainer.max_epochs')} epochs in batches of {value('data.batch_size')} by "
+        f"{epochs} epoch{'s' * (epochs != '1')} in batches of {value('data.batch_size')} by "
         f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, augmentation {augment}){best}."
     )
 

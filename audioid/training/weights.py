@@ -9,17 +9,24 @@ from typing import Any
 from audioid.classifier import build_classifier
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.generator.kinds import KINDS
+from audioid.generator.kinds import KINDS, TURNS
 from audioid.model_description import DESCRIPTION, SECTIONS, WEIGHTS
 from audioid.pipeline.generated import generated_index
 from audioid.schema import AudioSettings, GeneratedDataSettings, Settings
 
 CARD = "card.md"
+PARTS = 3  # to train on, to choose the epoch by, to judge
 LARGEST_MB = 4.0  # weights are in every copy of the package
 
 
 def check_size(settings: Settings) -> None:
-    """Raises AudioidError where the weights of the network that the settings describe would be too large."""
+    """Raises AudioidError where the weights of the network that the settings describe would be too large, or the sounds
+    too few to have each kind in all parts."""
+    assert isinstance(settings.data, GeneratedDataSettings)
+    if settings.data.count < (fewest := (PARTS - 1) * len(TURNS) + len(KINDS)):  # each once in the first of a turn
+        raise AudioidError(
+            f"data.count: {settings.data.count} sounds are too few for {len(KINDS)} kinds; make it {fewest} or more"
+        )
     groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
     classifier = build_classifier(**groups, n_classes=len(KINDS), device="meta")
     megabytes = sum(values.numel() * values.element_size() for values in classifier.state_dict().values()) / 1e6
@@ -69,7 +76,7 @@ def _card(settings: Settings, metrics: dict[str, Any], digest: str, command: str
         "commit": metrics["commit"] or f"audioid {metrics['versions']['audioid']}",
         "sounds": f"{data.count:,} of {settings.audio.seconds:g} s, seed {data.seed}",
         "seed of training": settings.seed,
-        "epochs": metrics["epochs"],
+        "epochs": f"{metrics['epochs']}, of which the one of the best {settings.trainer.best_by} was kept",
         "seconds": f"{metrics['seconds']['total']:.0f}, of the last start if it was stopped",
         "named rightly": f"{metrics['test_accuracy']:.1%} of {metrics['n_test']:,} sounds by unheard makers",
         "sha256 of the weights": f"`{digest}`",

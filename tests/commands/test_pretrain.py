@@ -121,6 +121,7 @@ def test_killed_it_goes_on_to_the_very_weights_of_an_unbroken_one(weights: Pretr
             r"model: the weights would take .* MB, and 4 is the most; lower model.width",
         ),
         ("data=synthetic", r"data: weights are of generated sounds alone; leave out data=synthetic"),
+        ("data.count=100", r"data\.count: 100 sounds are too few for 79 kinds; make it 375 or more"),
         ("transform=fft,cwt", r"transform: weights are of one picture; name one at a time, not transform=fft,cwt"),
         ("trainer.devices=2", r"trainer: weights are trained on one device"),
     ],
