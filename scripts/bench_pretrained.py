@@ -10,13 +10,22 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
 from tabulate import tabulate
 
+from audioid.classifier import build_classifier
+from audioid.commands.runner import run_command
+from audioid.config import compose
+from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.model_description import SECTIONS
+from audioid.pretrained import beginning_of
+from audioid.training.build import begin_with
 
 BUILT_IN = "built-in"
 ARMS = "model.pretrained=none,synthetic"
@@ -43,6 +52,21 @@ def suite_of(transform: str, found: dict[str, list[str]], sizes: list[int], spli
         for name, overrides in found.items()
     }
     return {"protocol": protocol, "corpora": lines}
+
+
+def loading_ms(transform: str) -> float:
+    """What it adds to a run to decide on the shipped weights, to check them and to load them: milliseconds, median."""
+    settings = compose(["data=folder", "data.root=.", f"transform={transform}"])
+    groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
+    classifier, times = build_classifier(**groups, n_classes=10), []
+    for _ in range(21):
+        started = time.perf_counter()
+        weights = beginning_of(settings).weights
+        if weights is None:
+            raise AudioidError(f"transform: no weights for {transform} come with audioid; choose fft or cwt")
+        begin_with(classifier, weights)
+        times.append(1000 * (time.perf_counter() - started))
+    return median(times)
 
 
 def table(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -87,6 +111,8 @@ def main() -> None:
         sizes,
         2 if arguments.quick else arguments.splits,
     )
+    loading = loading_ms(arguments.transform)
+    print(f"loading the shipped weights for {arguments.transform}: {loading:.1f} ms", flush=True)
     out = arguments.out / arguments.transform
     out.mkdir(parents=True, exist_ok=True)
     file = out / "suite.yaml"
@@ -100,10 +126,10 @@ def main() -> None:
             for row in rows
             for key, value in row.items()
             if isinstance(value, float)
-        }
+        } | {f"{arguments.transform} loading_ms": loading}
         with replacing(arguments.json) as part:
             part.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))
