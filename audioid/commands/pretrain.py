@@ -49,7 +49,7 @@ def work() -> None:
 
     from audioid.training import weights  # heavy, so after the configuration is known to be right
 
-    weights.check_size(settings)
+    weights.check_settings(settings)
     try:
         run_in(run, settings, [EXPERIMENT, *overrides])
     except SystemExit:  # the run has told how it goes on as a run

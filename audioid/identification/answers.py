@@ -76,7 +76,7 @@ def only(model: Model, labels: Sequence[str]) -> Answering:
     Raises:
         AudioidError: there are none, or the model does not know one.
     """
-    if len(labels) < 2:
+    if len(set(labels)) < 2:
         raise AudioidError(
             f"--labels: one alone would be the answer to all; choose several of {', '.join(model.labels)}"
         )

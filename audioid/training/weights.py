@@ -19,7 +19,7 @@ PARTS = 3  # to train on, to choose the epoch by, to judge
 LARGEST_MB = 4.0  # weights are in every copy of the package
 
 
-def check_size(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
     """Raises AudioidError where the weights of the network that the settings describe would be too large, or the sounds
     too few to have each kind in all parts."""
     assert isinstance(settings.data, GeneratedDataSettings)
