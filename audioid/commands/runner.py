@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from audioid.errors import AudioidError
 
+CLOSED_PIPE = 128 + 13  # as shells tell of SIGPIPE, which Windows lacks
 NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
@@ -33,6 +34,7 @@ def run_command(work: Callable[[], object]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE  # not 0: what it was to do, such as to train, need not be done
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -72,12 +72,13 @@ def _beginnings(arms: Sequence[Arm]) -> Iterator[str]:
     for arm in arms:
         if len({run.pretrained.sha256 for run in arm.runs if run.pretrained}) > 1:
             yield f"The runs of {arm.name} began with different weights of one name (sha256 in metrics.json)."
-    begun = [{run.pretrained.source if run.pretrained else "random weights" for run in arm.runs} for arm in arms]
-    if any("model.pretrained" in arm.chosen for arm in arms) and any(each != begun[0] for each in begun):
-        told = ", ".join(f"{arm.name} with {' or '.join(sorted(each))}" for arm, each in zip(arms, begun, strict=True))
+    key = "model.pretrained"
+    begun = [arm.runs[0].settings.get(key, "none") for arm in arms]  # all runs of an arm have one setting
+    if any(key in arm.chosen for arm in arms) and len(set(begun)) > 1:
+        told = ", ".join(f"{arm.name} with {each}" for arm, each in zip(arms, begun, strict=True))
         yield (
-            f"Validation chose different beginnings: {told}. The difference is that of the beginnings too; a sweep "
-            "with one model.pretrained compares the arms alone."
+            f"The arms are not at the same {key}: {told}. The difference is that of the beginnings too; a sweep "
+            "with one value of it compares the arms alone."
         )
 
 

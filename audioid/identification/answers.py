@@ -77,9 +77,7 @@ def only(model: Model, labels: Sequence[str]) -> Answering:
         AudioidError: there are none, or the model does not know one.
     """
     if len(set(labels)) < 2:
-        raise AudioidError(
-            f"--labels: one alone would be the answer to all; choose several of {', '.join(model.labels)}"
-        )
+        raise AudioidError(f"--labels: fewer than two names leave no choice; name several of {', '.join(model.labels)}")
     for label in labels:
         if label not in model.labels:
             near = difflib.get_close_matches(label, model.labels, n=2, cutoff=0.5)

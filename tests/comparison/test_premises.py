@@ -66,7 +66,7 @@ def test_arms_that_begin_differently(write_run: Any, tmp_path: Path, fft_is_bett
                 write_run(
                     transform, split, 0.9, split_seed=split, pretrained=pretrained, val_accuracy=0.9 if is_best else 0.6
                 )
-    said = "Validation chose different beginnings: cwt with random weights, fft with synthetic."
+    said = "The arms are not at the same model.pretrained: cwt with none, fft with synthetic."
     assert (said in warned(tmp_path)) == (fft_is_better_with == "synthetic")
 
 

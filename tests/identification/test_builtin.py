@@ -138,7 +138,7 @@ def test_what_cannot_be_answered_is_told_in_one_line(
     ):
         only(model, ["kick", "kik"])
     with pytest.raises(
-        AudioidError, match=r"^--labels: one alone would be the answer to all; choose several of bell, kick, snare$"
+        AudioidError, match=r"^--labels: fewer than two names leave no choice; name several of bell, kick, snare$"
     ):
         only(model, [])
     stand_in(shipped / "cwt", "cwt", ["kick", "snare"])
