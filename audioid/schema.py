@@ -182,7 +182,7 @@ class SchedulerSettings(Section):
 
 
 class CosineSettings(SchedulerSettings):
-    warmup_epochs: Annotated[int, Field(ge=0)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
 
 
 class PlateauSettings(SchedulerSettings):
@@ -191,12 +191,13 @@ class PlateauSettings(SchedulerSettings):
 
 
 class TrainerSettings(Section):
-    max_epochs: Annotated[int, Field(ge=1, le=10**6)]
+    max_steps: Annotated[int, Field(ge=1, le=10**8)] | Literal["auto"]
+    max_epochs: Annotated[int, Field(ge=1, le=10**6)] | None
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Annotated[int, Field(ge=1)]
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
-    patience: Annotated[int, Field(ge=1)] | None
+    patience: Annotated[float, Field(gt=0, lt=1)] | None
     precision: Literal["32-true", "16-mixed", "bf16-mixed"]
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
     accumulate_grad_batches: Annotated[int, Field(ge=1)]
@@ -239,7 +240,7 @@ FREE_ON_RESUME = (
     "metric",
     "margin",
     "store.",
-    *(f"trainer.{key}" for key in ("max_epochs", "accelerator", "devices", "strategy")),
+    *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy")),
 )
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
 OPTIONS: dict[str, dict[str, type[Section]]] = {

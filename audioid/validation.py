@@ -18,6 +18,7 @@ RENAMED = {
     "augment.room": "augment.reverb_seconds",
     "augment.noise": "augment.min_snr_db",
     "augment.gain": "augment.gain_db",
+    "scheduler.warmup_epochs": "scheduler.warmup, a share of the budget",
 }
 
 S = TypeVar("S", bound=Section)

@@ -36,6 +36,7 @@ from audioid.data.datamodule import AudioDataModule
 from audioid.files import replacing
 from audioid.schema import CosineSettings, Settings
 from audioid.training.allocator import give_back_freed_memory
+from audioid.training.budget import budget_of
 from audioid.training.run import run
 
 NETWORKS = ("cnn", "original")
@@ -77,22 +78,22 @@ def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, AudioDat
 
 def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock:
     """Trains the network in place and leaves it with the weights of the best epoch."""
-    clock, epochs, size = Clock(), settings.trainer.max_epochs, settings.data.batch_size
-    chosen, warmup_epochs = settings.optimizer, cast(CosineSettings, settings.scheduler).warmup_epochs
+    clock, size, chosen = Clock(), settings.data.batch_size, settings.optimizer
+    budget = budget_of(settings.trainer, len(data.split.train), size)
+    warmup = cast(CosineSettings, settings.scheduler).warmup
     torch.use_deterministic_algorithms(False)  # which the run has set
     give_back_freed_memory()  # as a run does when it begins
     with clock():
         images, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.rows, data.targets))
         unseen, wanted = (torch.from_numpy(rows[data.split.val]) for rows in (data.rows, data.targets))
         optimizer = AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
-        steps = math.ceil(len(images) / size) * epochs
-        rise = round(warmup_epochs * steps / epochs)
-        schedule = lr_scheduler.LambdaLR(optimizer, lambda step: risen_cosine(step, rise, steps))
+        rise = round(warmup * budget.steps)
+        schedule = lr_scheduler.LambdaLR(optimizer, lambda step: risen_cosine(step, rise, budget.steps))
         best, weights, step = math.inf, {}, 0
-        for epoch in range(epochs):
+        for epoch in range(budget.epochs):
             network.train()
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(images))
-            for batch in torch.from_numpy(order).split(size):
+            for batch in torch.from_numpy(order).split(size)[: budget.batches]:
                 step += 1
                 torch.default_generator.manual_seed(settings.seed + 1_000_003 * step)
                 loss = functional.cross_entropy(network(images[batch]), targets[batch])
@@ -128,7 +129,8 @@ def measured(name: str, overrides: list[str], pairs: int) -> dict[str, float]:
         clocks.append((bare(settings, initial, data), fitted))
         pairs_of_weights = zip(initial.state_dict().values(), trained.state_dict().values(), strict=True)
         same.append(all(torch.equal(one, other) for one, other in pairs_of_weights))
-    images = len(data.split.train) * settings.trainer.max_epochs
+    budget = budget_of(settings.trainer, len(data.split.train), settings.data.batch_size)
+    images = min(len(data.split.train), budget.batches * settings.data.batch_size) * budget.epochs
     return {
         f"{name}_bare_images_per_second": images / median(alone.wall for alone, _ in clocks),
         f"{name}_lightning_images_per_second": images / median(fitted.wall for _, fitted in clocks),

@@ -383,7 +383,7 @@ def test_the_original_setting_trains(transform: str, tones: Path, command: Comma
     "more",
     [
         ["optimizer=sgd", "scheduler=plateau"],
-        ["trainer.patience=1", "trainer.best_by=val_accuracy"],
+        ["trainer.patience=0.5", "trainer.best_by=val_accuracy"],
         ["augment=specaugment", "scheduler=constant", "image.standardize=none"],
         ["split=grouped", "data.group_pattern=kit(\\d)"],
         ["split=kfold", "split.fold=1", "split.folds=3"],

@@ -111,12 +111,25 @@ def _training(runs: Sequence[Run]) -> str:
     best = ""
     if runs[0].n_val and (by := value("trainer.best_by")):
         best = f"; the epoch with the best validation {by.removeprefix('val_')} was kept"
-    augment, epochs = value("augment") or "none", value("trainer.max_epochs")
+    augment = value("augment") or "none"
     return (
         f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
-        f"{epochs} epoch{'s' * (epochs != '1')} in batches of {value('data.batch_size')} by "
+        f"{_budget(runs)} in batches of {value('data.batch_size')} by "
         f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, augmentation {augment}){best}."
     )
+
+
+def _budget(runs: Sequence[Run]) -> str:
+    if (epochs := _either(run.settings.get("trainer.max_epochs") for run in runs)) != "None":
+        return f"{epochs} epoch{'s' * (epochs != '1')}"
+    spans = []
+    for counts, name in (
+        ([run.max_steps or 0 for run in runs], "steps"),
+        ([run.max_epochs or 0 for run in runs], "epochs"),
+    ):
+        least, most = min(counts), max(counts)
+        spans.append(f"{least:,}{f' to {most:,}' * (most > least)} {name if most > 1 else name[:-1]}")
+    return f"{spans[0]} ({spans[1]})"
 
 
 def _beginnings(comparison: Comparison) -> str:

@@ -30,6 +30,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
         *_splits(runs),
         *_sizes(runs, evidence, measure, margin),
         *_settings(arms),
+        *_stopped_early(arms),
         *_saturation(arms),
         *_partners(arms),
         *_records(runs, evidence),
@@ -126,6 +127,17 @@ def _settings(arms: Sequence[Arm]) -> Iterator[str]:
             continue
         what = "had different budgets" if key in BUDGET else "do not share"
         yield f"The arms {what}: {key} is {told}." if key in BUDGET else f"The arms {what} {key}: {told}."
+
+
+def _stopped_early(arms: Sequence[Arm]) -> Iterator[str]:
+    """Where patience ran out for one arm and not so often for another, their budgets were not the same."""
+    counts = [sum((run.epochs or 0) < (run.max_epochs or 0) for run in arm.runs) for arm in arms]
+    if len({count / len(arm.runs) for count, arm in zip(counts, arms, strict=True)}) > 1:
+        told = ", ".join(f"{count} of {len(arm.runs)} of {arm.name}" for count, arm in zip(counts, arms, strict=True))
+        yield (
+            f"Training was stopped early in {told}: what the learning rate would have done until the end of the "
+            "budget is missing there; trainer.patience=null gives both arms the same."
+        )
 
 
 def _saturation(arms: Sequence[Arm]) -> Iterator[str]:

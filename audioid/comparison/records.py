@@ -66,6 +66,8 @@ class Metrics(Section):
     n_test_group_in_train: Count | None = None
     n_test_near_duplicate_in_train: Count | None = None
     epochs: Count | None = None
+    max_epochs: Count | None = None
+    max_steps: Count | None = None
     seconds: Amount
     fit_seconds: Amount | None = None
     decode_ms_per_file: Amount | None = None
@@ -150,13 +152,16 @@ def _read(folder: Path) -> Run:
 
 
 def _settings(choices: dict[str, str], metrics: Metrics, found: dict[str, Any]) -> dict[str, str]:
-    if (last := found.get("max_epochs")) is not None:
+    earlier, last = found.get("earlier_max_epochs") or [], found.get("max_epochs")
+    if last is not None and (earlier or choices.get("trainer.max_epochs") != "None"):
         # After a change on the way the learning rate did not follow the curve of an unbroken run.
-        choices["trainer.max_epochs"] = ", then ".join(map(str, [*(found.get("earlier_max_epochs") or []), last]))
+        choices["trainer.max_epochs"] = ", then ".join(map(str, [*earlier, last]))
     # A group is called by its option, as on the command line.
     choices = {key.removesuffix(".name"): value for key, value in choices.items()} | {"transform": metrics.transform}
     if choices.get("model") == "cnn":  # what came of `auto`; older runs had no choice
         choices["model.pretrained"] = metrics.pretrained.source if metrics.pretrained else "none"
+    if "trainer.max_epochs" in choices:
+        choices.setdefault("trainer.max_steps", "auto")  # as in older runs, which count epochs
     if "split" in choices:
         choices.setdefault("split.train_per_class", "None")  # as in older runs
     return {key: value for key, value in choices.items() if not _is_apart(key)}

@@ -10,8 +10,10 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
+from tqdm import tqdm
 
 from audioid.files import replacing
+from audioid.training.progress import duration
 
 FIRST_AFTER = 10.0  # seconds, which are soon trained again
 
@@ -22,6 +24,9 @@ class ProgressLines(Checkpoint):
     No checkpoint, but Lightning calls only those once the module has logged the epoch.
     """
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.since, self.first = time.monotonic(), trainer.current_epoch + 1
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
         if not trainer.is_global_zero:
@@ -29,7 +34,36 @@ class ProgressLines(Checkpoint):
         if epoch in (1, epochs) or epoch * 10 // epochs > (epoch - 1) * 10 // epochs:
             curves = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
             values = "  ".join(f"{name} {value:.3f}" for name, value in curves.items())
-            print(f"  epoch {epoch:>3}/{epochs}  {values}", flush=True)
+            left = (time.monotonic() - self.since) / (epoch - self.first + 1) * (epochs - epoch)
+            told = f"  {duration(left)} left" if epoch < epochs else ""
+            print(f"  epoch {epoch:>3}/{epochs}  {values}{told}", flush=True)
+
+
+class ProgressBar(Checkpoint):
+    """One bar over the whole training, with the time that is left and what the last epoch gave, for terminals.
+
+    No checkpoint, for the reason of `ProgressLines`.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        batches, epochs = int(trainer.num_training_batches), trainer.max_epochs or 1
+        done = trainer.current_epoch * batches
+        self.bar = tqdm(
+            total=epochs * batches, initial=done, unit=" batches", leave=False, disable=not trainer.is_global_zero
+        )
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        curves = {name: f"{float(value):.3f}" for name, value in trainer.callback_metrics.items() if "/" in name}
+        self.bar.set_postfix({"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}"} | curves, refresh=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.bar.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.bar.close()
 
 
 class Course(Callback):

@@ -1,6 +1,5 @@
 """Training: from a classifier with initial weights to the one of the epoch to keep, over stops if need be."""
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
-from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, ProgressLines
+from audioid.training.budget import Budget
+from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, ProgressBar, ProgressLines
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -46,9 +46,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How many epochs there were; what `max_epochs` was before, where a run went on with another one; and what it
-    began with, as in `Progress`."""
+    """What was to be trained, and how many epochs there were; what `max_epochs` was before, where a run went on with
+    another one; and what it began with, as in `Progress`."""
 
+    budget: Budget
     epochs: int
     earlier_max_epochs: list[int]
     pretrained: dict[str, str] | None
@@ -60,6 +61,7 @@ def fit(
     settings: Settings,
     folder: Path,
     *,
+    budget: Budget,
     progress: Progress,
     loggers: list[Logger],
     reporter: Callback,
@@ -72,11 +74,13 @@ def fit(
         AudioidError: training diverged, or the settings do not go with the sizes of the parts.
         SystemExit: it was stopped; what was reached is kept.
     """
-    max_epochs = settings.trainer.max_epochs
+    max_epochs = budget.epochs
     known = [*progress.max_epochs, *([max_epochs] if progress.max_epochs[-1:] != (max_epochs,) else [])]
-    _check_batches(settings, prepared)
+    if not len(prepared.split.val):
+        refuse_needs_of_validation(settings)
     callbacks = [reporter, Course(known, progress.pretrained)]
-    trainer = _trainer(settings, folder, loggers, callbacks, has_validation=len(prepared.split.val) > 0)
+    print(f"  {budget.told}", flush=True)
+    trainer = _trainer(settings, budget, folder, loggers, callbacks, has_validation=len(prepared.split.val) > 0)
     augment = registry.maker_of("augment", settings.augment.name)(
         settings.augment.model_dump(),
         classifier.transform,
@@ -108,19 +112,7 @@ def fit(
     epochs = _fit(module, data, trainer, folder, progress)
     # Only the cosine's course depends on how many epochs there were to be.
     changed = known[:-1] if settings.scheduler.name == "cosine" else []
-    return Fitted(epochs, changed, progress.pretrained) if trainer.is_global_zero else None
-
-
-def _check_batches(settings: Settings, prepared: PreparedData) -> None:
-    """What can be judged of the settings only now that the parts are known."""
-    chosen, parts = settings.trainer, prepared.split
-    if not len(parts.val):
-        refuse_needs_of_validation(settings)
-    batches = math.ceil(len(parts.train) / settings.data.batch_size)
-    if isinstance(chosen.limit_train_batches, float) and batches * chosen.limit_train_batches < 1:
-        raise AudioidError(
-            f"trainer.limit_train_batches: {chosen.limit_train_batches:g} of {batches} batches is none; raise it"
-        )
+    return Fitted(budget, epochs, changed, progress.pretrained) if trainer.is_global_zero else None
 
 
 def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, progress: Progress) -> int:
@@ -141,8 +133,10 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
     return reached
 
 
-def read_progress(folder: Path, max_epochs: int, digest: str) -> Progress:
-    """What the run of this folder has behind it, which is to go on to `max_epochs` over the recordings of `digest`.
+def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
+    """What the run of this folder has behind it, which is to go on to the end of `budget`.
+
+    `digest` is that of its recordings.
 
     Raises:
         AudioidError: the checkpoint is damaged, it is of other recordings, or it is further than is asked for.
@@ -167,38 +161,44 @@ def read_progress(folder: Path, max_epochs: int, digest: str) -> Progress:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
     if reached.digest != digest:
         raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
-    if reached.epochs > max_epochs:
+    if reached.epochs > budget.epochs:
         raise AudioidError(
-            f"trainer.max_epochs: {max_epochs} is less than the {reached.epochs} epochs that the run in {folder} has "
-            "behind it; raise it, or choose another folder"
+            f"trainer.{budget.asked.key}: {budget.epochs} epochs are less than the {reached.epochs} that the run in "
+            f"{folder} has behind it; raise it, or choose another folder"
         )
     return reached
 
 
 def _trainer(
-    settings: Settings, folder: Path, loggers: list[Logger], callbacks: list[Callback], *, has_validation: bool
+    settings: Settings,
+    budget: Budget,
+    folder: Path,
+    loggers: list[Logger],
+    callbacks: list[Callback],
+    *,
+    has_validation: bool,
 ) -> Trainer:
-    chosen, checkpoints, is_terminal = settings.trainer, folder / "checkpoints", sys.stdout.isatty()
+    chosen, checkpoints = settings.trainer, folder / "checkpoints"
     if has_validation:
         monitor, mode = BEST_BY[chosen.best_by]
         callbacks.append(KeepBest(checkpoints, monitor, mode))
         if chosen.patience is not None:
-            callbacks.append(EarlyStopping(monitor, mode=mode, patience=chosen.patience))
+            patience = max(1, round(chosen.patience * budget.epochs))
+            callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
     if not chosen.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(checkpoints)]
-    if not is_terminal:
-        callbacks.append(ProgressLines())
+    callbacks.append(ProgressBar() if sys.stdout.isatty() else ProgressLines())
     # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Trainer(
-        max_epochs=chosen.max_epochs,
+        max_epochs=budget.epochs,
         accelerator=chosen.accelerator,
         devices=chosen.devices,
         strategy=chosen.strategy,
         precision=chosen.precision,
         gradient_clip_val=chosen.gradient_clip_val,
         accumulate_grad_batches=chosen.accumulate_grad_batches,
-        limit_train_batches=chosen.limit_train_batches,
+        limit_train_batches=budget.batches,
         fast_dev_run=chosen.fast_dev_run,
         profiler=_profiler(chosen.profiler, folder),
         logger=loggers,
@@ -206,7 +206,7 @@ def _trainer(
         default_root_dir=folder,
         deterministic=True,
         enable_model_summary=False,
-        enable_progress_bar=is_terminal,
+        enable_progress_bar=False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         limit_val_batches=None if has_validation else 0,

@@ -102,8 +102,7 @@ class ClassifierModule(LightningModule):
         match self.scheduler["name"]:
             case "cosine":
                 steps = int(self.trainer.estimated_stepping_batches)
-                per_epoch = steps / max(1, self.trainer.max_epochs or 1)
-                rise = min(steps - 1, round(self.scheduler["warmup_epochs"] * per_epoch))
+                rise = min(steps - 1, round(self.scheduler["warmup"] * steps))
                 cosine = lr_scheduler.LambdaLR(chosen, lambda step: _risen_cosine(step, rise, steps))
                 return {"optimizer": chosen, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
             case "plateau":

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from audioid.training.budget import Asked
+
 State = Literal["done", "failed", "running", "to go"]
 
 
-def sweep_progress(runs: Mapping[Path, int], since: float, now: float) -> str:
-    """One line on the sweep of `runs`, whose `max_epochs` are given by folder.
+def sweep_progress(runs: Mapping[Path, Asked], since: float, now: float) -> str:
+    """One line on the sweep of `runs`, whose budgets are given by folder.
 
     Args:
         since: when the sweep was started, or last gone on with: what failed before is tried again, and the time that
             is left is judged by the runs that ended after. Seconds as of `time.time()`, as is `now`.
     """
-    states = {folder: state_of(folder, max_epochs, since) for folder, max_epochs in runs.items()}
+    states = {folder: state_of(folder, budget, since) for folder, budget in runs.items()}
     ended = sum(ended_at(folder) >= since for folder, state in states.items() if state in ("done", "failed"))
     return progress_line(Counter(states.values()), ended, now - since)
 
@@ -28,13 +30,13 @@ def progress_line(counts: Mapping[State, int], ended: int, elapsed: float) -> st
     parts += [f"{counts[state]} {state}" for state in others if counts.get(state)]
     open_runs = counts.get("running", 0) + counts.get("to go", 0)
     if open_runs and ended:
-        parts.append(f"about {_duration(elapsed / ended * open_runs)} left")
+        parts.append(f"about {duration(elapsed / ended * open_runs)} left")
     return f"sweep: {', '.join(parts)}"
 
 
-def state_of(folder: Path, max_epochs: int, since: float) -> State:
-    """What has become of a run that is to train for `max_epochs`; one that an earlier process left unended is to go."""
-    if _epochs_recorded(folder) >= max_epochs:
+def state_of(folder: Path, budget: Asked, since: float) -> State:
+    """What has become of a run that is to train for this budget; one that an earlier process left unended is to go."""
+    if _is_recorded(folder, budget):
         return "done"
     if _written(folder / "error.txt") >= since:
         return "failed"
@@ -46,11 +48,11 @@ def ended_at(folder: Path) -> float:
     return max(_written(folder / name) for name in ("metrics.json", "error.txt"))
 
 
-def _epochs_recorded(folder: Path) -> int:
+def _is_recorded(folder: Path, budget: Asked) -> bool:
     try:
-        return int(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["max_epochs"])
+        return budget.is_met_by(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return False
 
 
 def _written(path: Path) -> float:
@@ -60,7 +62,8 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as `3 min`."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"

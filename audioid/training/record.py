@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -74,7 +75,9 @@ def metrics_of(
         "test_macro_f1": evaluation.test_macro_f1,
         "test_loss": evaluation.loss["test"],
         "epochs": fitted.epochs,
-        "max_epochs": settings.trainer.max_epochs,
+        "max_epochs": fitted.budget.epochs,
+        "max_steps": fitted.budget.steps,
+        "budget": asdict(fitted.budget.asked),
         "earlier_max_epochs": fitted.earlier_max_epochs,
         "pretrained": fitted.pretrained,
         "index_digest": index.digest,

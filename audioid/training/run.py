@@ -13,6 +13,7 @@ from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.pretrained import beginning_of
 from audioid.schema import Settings
 from audioid.training.allocator import keep_freed_memory
+from audioid.training.budget import budget_of
 from audioid.training.build import begin_with, build
 from audioid.training.cost import cost
 from audioid.training.evaluate import evaluate
@@ -43,14 +44,25 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         print(f"  {_described(prepared)}", flush=True)
         classifier = build(settings, prepared)
-        progress = read_progress(folder, settings.trainer.max_epochs, prepared.index.digest)
+        n_train = len(prepared.split.train)
+        budget = budget_of(settings.trainer, n_train, settings.data.batch_size)
+        progress = read_progress(folder, budget, prepared.index.digest)
         if not progress.epochs:
             progress = _begun(classifier, settings)
         claim(folder, settings, overrides)
         values = settings.model_dump()
         reporter = Reporter(values, hyperparameters(values, overrides))
         with watch("fit"):
-            fitted = fit(classifier, prepared, settings, folder, progress=progress, loggers=loggers, reporter=reporter)
+            fitted = fit(
+                classifier,
+                prepared,
+                settings,
+                folder,
+                budget=budget,
+                progress=progress,
+                loggers=loggers,
+                reporter=reporter,
+            )
         if fitted is None:
             return
         with watch("test"):

@@ -9,6 +9,7 @@ import yaml
 from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
 from audioid.schema import FREE_ON_RESUME, Settings, flat
+from audioid.training.budget import asked
 
 
 def is_done(folder: Path, settings: Settings) -> bool:
@@ -34,7 +35,7 @@ def is_done(folder: Path, settings: Settings) -> bool:
             )
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return bool(metrics["max_epochs"] >= settings.trainer.max_epochs)
+        return asked(settings.trainer).is_met_by(metrics)
     except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
         return False
 

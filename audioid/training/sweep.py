@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from audioid.jobs import jobs_of
 from audioid.program import program
+from audioid.training.budget import Asked
 from audioid.training.progress import ended_at, sweep_progress
 from hydra_plugins.audioid import ApplyingSweeper
 
@@ -26,7 +27,7 @@ class ShowProgress(Callback):
     """Tells after each run how far the sweep is. Each process of a sweep gets a copy, which knows all of the runs."""
 
     def __init__(self) -> None:
-        self.runs, self.since = dict[Path, int](), 0.0
+        self.runs, self.since = dict[Path, Asked](), 0.0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         is_ours = str(config.hydra.sweeper._target_).endswith(f".{ApplyingSweeper.__name__}")  # whose runs are known
@@ -46,9 +47,9 @@ class ShowProgress(Callback):
         print(sweep_progress(self.runs, self.since, time.time()), flush=True)
 
 
-def _runs(master: DictConfig) -> dict[Path, int]:
-    """`max_epochs` of each run of a sweep by its folder."""
-    loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, int](), HydraConfig.instance().cfg
+def _runs(master: DictConfig) -> dict[Path, Asked]:
+    """The budget of each run of a sweep by its folder."""
+    loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, Asked](), HydraConfig.instance().cfg
     # The first to ask for the folder fixes the time in its name for all, since the jobs take over what was resolved.
     sweep = Path(master.hydra.sweep.dir).absolute()
     # As they were written: `seed=${split.seed}` is another seed in each job.
@@ -58,7 +59,9 @@ def _runs(master: DictConfig) -> dict[Path, int]:
         with open_dict(config):
             config.hydra.job.num, config.hydra.job.id = number, str(number)
         HydraConfig.instance().set_config(config)  # a folder's name may depend on the run's own overrides
-        runs[sweep / str(OmegaConf.select(config, "hydra.sweep.subdir"))] = config.trainer.max_epochs
+        runs[sweep / str(OmegaConf.select(config, "hydra.sweep.subdir"))] = Asked(
+            config.trainer.max_steps, config.trainer.max_epochs
+        )
     HydraConfig.instance().cfg = before
     return runs
 

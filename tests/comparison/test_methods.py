@@ -91,6 +91,17 @@ def test_the_paragraph_says_no_more_than_is_so(write_run: Any, tmp_path: Path) -
     assert "at 44.1k Hz" in text
 
 
+def test_the_paragraph_tells_a_budget_in_steps(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for fold, steps in enumerate((1890, 1900, 1900)):
+            settings = {"trainer": {"max_steps": "auto", "max_epochs": None}, "data": {"batch_size": 32}}
+            counts = {"max_steps": steps, "max_epochs": 63, "budget": settings["trainer"]}
+            write_run(transform, 0, 0.9, fold=fold, settings=settings, **counts)
+    (found,) = studies(find_runs(tmp_path)[0])
+    assert len(found.comparisons) == 1  # splits of other sizes are no other setting
+    assert "was trained for 1,890 to 1,900 steps (63 epochs) in batches of 32" in methods(found)
+
+
 def test_the_paragraph_says_how_settings_were_chosen(write_run: Any, tmp_path: Path) -> None:
     for transform in ("cwt", "fft"):
         for width in (8, 16):

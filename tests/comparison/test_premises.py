@@ -102,6 +102,13 @@ def test_different_budgets_and_settings(write_run: Any, tmp_path: Path) -> None:
     assert "The arms had different budgets: trainer.max_epochs is 20 for cwt, 40 for fft." in warned(tmp_path)
 
 
+def test_arms_of_which_one_was_stopped_early(write_run: Any, tmp_path: Path) -> None:
+    for transform, epochs in (("cwt", (20, 20, 20, 20, 20)), ("fft", (20, 20, 20, 9, 12))):
+        for split, ended in enumerate(epochs):
+            write_run(transform, 0, 0.9, max_epochs=20, epochs=ended, split_seed=split)
+    assert "Training was stopped early in 0 of 5 of cwt, 2 of 5 of fft" in warned(tmp_path)
+
+
 def test_different_code_and_missing_partners(write_run: Any, tmp_path: Path) -> None:
     both(write_run)
     write_run("cwt", 7, 0.9, commit="2" * 40)

@@ -56,7 +56,7 @@ def fitted(module: ClassifierModule, epochs: int, batches_per_step: int = 1, pre
 
 def test_cosine_rises_then_falls_to_nearly_zero() -> None:
     optimizer = {"name": "adamw", "lr": 0.1, "weight_decay": 0.0}
-    rates = fitted(classifier(optimizer, {"name": "cosine", "warmup_epochs": 1}), epochs=5)
+    rates = fitted(classifier(optimizer, {"name": "cosine", "warmup": 0.2}), epochs=5)
     rise = [0.1 * (step + 1) / 6 for step in range(5)]
     fall = [0.05 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
     assert rates == pytest.approx(rise + fall)
@@ -64,7 +64,7 @@ def test_cosine_rises_then_falls_to_nearly_zero() -> None:
 
 def test_cosine_counts_the_steps_of_the_optimizer_where_one_takes_several_batches() -> None:
     optimizer = {"name": "adamw", "lr": 0.1, "weight_decay": 0.0}
-    rates = fitted(classifier(optimizer, {"name": "cosine", "warmup_epochs": 0}), epochs=4, batches_per_step=5)
+    rates = fitted(classifier(optimizer, {"name": "cosine", "warmup": 0.0}), epochs=4, batches_per_step=5)
     by_epoch = [0.05 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
     assert rates == pytest.approx([rate for rate in by_epoch for _ in range(5)])
 
@@ -186,7 +186,7 @@ class TwoParts(nn.Module):
 
 @pytest.mark.parametrize(
     "scheduler",
-    [{"name": "constant"}, {"name": "cosine", "warmup_epochs": 1}, {"name": "plateau", "factor": 0.5, "patience": 0}],
+    [{"name": "constant"}, {"name": "cosine", "warmup": 0.2}, {"name": "plateau", "factor": 0.5, "patience": 0}],
 )
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_what_has_learned_before_goes_on_at_its_share_of_the_rate_all_along(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from audioid.training.budget import Asked
 from audioid.training.progress import State, progress_line, sweep_progress
 
 SINCE = 1_000_000.0
@@ -33,6 +34,9 @@ def test_the_line(counts: Mapping[State, int], ended: int, elapsed: float, line:
     assert progress_line(counts, ended, elapsed) == line
 
 
+THREE = Asked("auto", 3)
+
+
 def leave(folder: Path, when: float, *, epochs: int | None = None, error: bool = False) -> Path:
     """What a run leaves: a folder, and its figures or its error, all written at `when`."""
     folder.mkdir()
@@ -48,15 +52,15 @@ def leave(folder: Path, when: float, *, epochs: int | None = None, error: bool =
 def test_runs_are_counted_by_what_lies_in_their_folders(tmp_path: Path) -> None:
     before, after = SINCE - 60, SINCE + 10
     runs = {
-        leave(tmp_path / "done before", before, epochs=3): 3,
-        leave(tmp_path / "done", after, epochs=3): 3,
-        leave(tmp_path / "failed", after, error=True): 3,
-        leave(tmp_path / "running", after): 3,
-        leave(tmp_path / "stopped before", before): 3,
-        leave(tmp_path / "failed before", before, error=True): 3,
-        leave(tmp_path / "to train for longer", before, epochs=2): 3,
-        leave(tmp_path / "written in half", before): 3,
-        tmp_path / "not begun": 3,
+        leave(tmp_path / "done before", before, epochs=3): THREE,
+        leave(tmp_path / "done", after, epochs=3): THREE,
+        leave(tmp_path / "failed", after, error=True): THREE,
+        leave(tmp_path / "running", after): THREE,
+        leave(tmp_path / "stopped before", before): THREE,
+        leave(tmp_path / "failed before", before, error=True): THREE,
+        leave(tmp_path / "to train for longer", before, epochs=2): THREE,
+        leave(tmp_path / "written in half", before): THREE,
+        tmp_path / "not begun": THREE,
     }
     (tmp_path / "written in half" / "metrics.json").write_text("{")
     os.utime(tmp_path / "written in half", (before, before))

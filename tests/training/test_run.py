@@ -72,7 +72,7 @@ def test_features_are_those_of_the_recordings_in_the_order_of_the_predictions(to
 
 
 def test_curves_are_what_the_epochs_gave(tones: Path, command: Command) -> None:
-    chosen = ["scheduler.warmup_epochs=0", "optimizer.lr=0.01", "logger=csv", "hydra.run.dir=run"]
+    chosen = ["scheduler.warmup=0", "optimizer.lr=0.01", "logger=csv", "hydra.run.dir=run"]
     assert command(*on(tones, *chosen)) == 0
     curves = pd.read_csv("run/curves.csv")
     logged = pd.read_csv("run/csv/version_0/metrics.csv").groupby("step").first()
@@ -253,11 +253,11 @@ def test_what_was_trained_is_not_forgotten_where_nothing_is_left_to_train(
     assert (metrics("run")["epochs"], metrics("run")["earlier_max_epochs"]) == (5, [3])
     Path("run/metrics.json").unlink()
     assert command("resume=run", "trainer.max_epochs=4") == 1
-    assert "trainer.max_epochs: 4 is less than the 5 epochs" in capsys.readouterr().err
+    assert "trainer.max_epochs: 4 epochs are less than the 5 that" in capsys.readouterr().err
 
 
 def test_a_run_that_ended_early_does_not_go_on(tones: Path, command: Command) -> None:
-    chosen = ["trainer.max_epochs=60", "trainer.patience=1", "optimizer.lr=0.05"]
+    chosen = ["trainer.max_epochs=60", "trainer.patience=0.01", "optimizer.lr=0.05"]
     assert command(*on(tones, *chosen, "hydra.run.dir=run")) == 0
     before = Path("run/predictions.csv").read_bytes()
     epochs = metrics("run")["epochs"]
@@ -313,7 +313,7 @@ def test_a_finished_sweep_is_not_made_another(
     ("chosen", "key"),
     [
         (["split=given", "split.val_fraction=0", "scheduler=plateau"], "scheduler"),
-        (["split=given", "split.val_fraction=0", "trainer.patience=1"], "trainer.patience"),
+        (["split=given", "split.val_fraction=0", "trainer.patience=0.5"], "trainer.patience"),
         (["split=given", "split.val_fraction=0", "trainer.limit_train_batches=0.001"], "trainer.limit_train_batches"),
     ],
 )

@@ -1,0 +1,92 @@
+"""How long a run trains: the same number of steps for both arms, sensible for any number of recordings."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from audioid.errors import AudioidError
+from audioid.schema import TrainerSettings
+
+AUTO_STEPS = 30.0  # times the root of how many recordings there are to learn from
+AUTO_BATCH = 32  # that many of them a step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the settings say: so many epochs, else so many steps, else what goes with the number of recordings."""
+
+    max_steps: int | Literal["auto"]
+    max_epochs: int | None
+
+    @property
+    def key(self) -> str:
+        """Of `trainer`, the key that decides."""
+        return "max_steps" if self.max_epochs is None else "max_epochs"
+
+    def is_met_by(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether the run whose `metrics.json` this is was to train as long.
+
+        Raises:
+            KeyError, TypeError: it does not say.
+        """
+        if metrics.get("budget") == asdict(self):
+            return True
+        if self.max_epochs is not None:
+            return bool(metrics["max_epochs"] >= self.max_epochs)
+        return self.max_steps != "auto" and bool(metrics["max_steps"] >= self.max_steps)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`epochs` of `batches` on each device; `steps` of the optimizer altogether."""
+
+    asked: Asked
+    epochs: int
+    batches: int
+    steps: int
+
+    @property
+    def told(self) -> str:
+        """Such as `1,890 steps to train: 63 epochs of 30 batches`."""
+        epochs, batches = (f"{count:,} {name}" for count, name in ((self.epochs, "epochs"), (self.batches, "batches")))
+        return f"{self.steps:,} steps to train: {epochs} of {batches}"
+
+
+def asked(trainer: TrainerSettings) -> Asked:
+    """The budget that the settings ask for."""
+    return Asked(trainer.max_steps, trainer.max_epochs)
+
+
+def budget_of(trainer: TrainerSettings, n_train: int, batch_size: int) -> Budget:
+    """What is asked for, in whole epochs over `n_train` recordings.
+
+    Where steps are asked for, epochs leave batches out evenly, so that there are as many steps as that, or as near as
+    equal epochs come. `auto` sees as many recordings as 30 sqrt(n_train) steps with batches of 32 do: few recordings
+    are seen more often, many less, and each more of them still adds steps.
+
+    Raises:
+        AudioidError: nothing is left of an epoch.
+    """
+    batches = len_of_epoch(n_train, batch_size * trainer.devices)
+    if isinstance(trainer.limit_train_batches, int):
+        batches = min(batches, trainer.limit_train_batches)
+    elif trainer.limit_train_batches is not None:
+        share, of = trainer.limit_train_batches, batches
+        if (batches := math.floor(of * share)) < 1:
+            raise AudioidError(f"trainer.limit_train_batches: {share:g} of {of} batches is none; raise it")
+    per_step, wanted = trainer.accumulate_grad_batches, asked(trainer)
+    if wanted.max_epochs is not None:
+        epochs = wanted.max_epochs
+    else:
+        seen = batch_size * trainer.devices * per_step / AUTO_BATCH  # by a step, for one of the formula
+        steps = AUTO_STEPS * math.sqrt(n_train) / seen if wanted.max_steps == "auto" else wanted.max_steps
+        epochs = max(1, math.ceil(steps * per_step / batches))
+        batches = min(batches, max(1, round(steps * per_step / epochs)))
+    return Budget(wanted, epochs, batches, epochs * math.ceil(batches / per_step))
+
+
+def len_of_epoch(n_train: int, batch_size: int) -> int:
+    """Batches of an epoch. A last one of one recording is left out: batch normalisation cannot learn from it."""
+    whole, rest = divmod(n_train, batch_size)
+    return max(1, whole + (rest > 1))

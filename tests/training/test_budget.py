@@ -1,0 +1,93 @@
+"""Budgets in steps: as many as are asked for, in equal epochs, and the same for every arm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audioid.config import compose
+from audioid.errors import AudioidError
+from audioid.schema import TrainerSettings
+from audioid.training.budget import Asked, Budget, asked, budget_of
+from tests.conftest import Command
+
+QUICK = ["model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
+DEFAULT = compose(["data=synthetic"]).trainer
+
+
+def trainer(**chosen: Any) -> TrainerSettings:
+    return DEFAULT.model_copy(update=chosen)
+
+
+@given(st.integers(1, 600_000), st.integers(1, 512), st.integers(1, 100_000))
+def test_there_are_as_many_steps_as_asked_for_or_as_near_as_equal_epochs_come(n: int, batch: int, steps: int) -> None:
+    found = budget_of(trainer(max_steps=steps), n, batch)
+    assert found.steps == found.epochs * found.batches
+    assert abs(found.steps - steps) <= found.epochs / 2
+    assert 1 <= found.batches <= max(1, -(-n // batch))
+
+
+@given(st.integers(50, 500_000))
+def test_what_nobody_chose_goes_with_the_recordings(n: int) -> None:
+    few, more = (budget_of(DEFAULT, count, 32) for count in (n, 4 * n))
+    assert few.steps / n**0.5 == pytest.approx(30, rel=0.08)
+    assert more.epochs * more.batches / (4 * n) <= few.epochs * few.batches / n  # each is seen less often
+    large = budget_of(DEFAULT, n, 128)  # the same recordings are seen as often
+    assert large.steps * 128 == pytest.approx(few.steps * 32, rel=0.15)
+
+
+def test_epochs_where_somebody_asks_for_them() -> None:
+    assert budget_of(trainer(max_epochs=7, max_steps=3), 100, 32) == Budget(Asked(3, 7), 7, 4, 28)
+    assert budget_of(trainer(max_epochs=7), 97, 32).batches == 3  # no last batch of one
+    assert budget_of(trainer(max_epochs=7, accumulate_grad_batches=3), 100, 32).steps == 14
+    assert budget_of(trainer(max_epochs=7, devices=2), 100, 32).batches == 2
+    assert budget_of(trainer(max_epochs=7, limit_train_batches=2), 100, 32).batches == 2
+    assert budget_of(trainer(max_epochs=7, limit_train_batches=0.5), 100, 32).batches == 2
+    with pytest.raises(AudioidError, match=r"trainer\.limit_train_batches: 0.1 of 4 batches is none"):
+        budget_of(trainer(limit_train_batches=0.1), 100, 32)
+
+
+def test_steps_of_several_batches() -> None:
+    found = budget_of(trainer(max_steps=10, accumulate_grad_batches=4), 32 * 33, 32)
+    assert (found.epochs, found.batches, found.steps) == (2, 20, 10)
+    assert found.told == "10 steps to train: 2 epochs of 20 batches"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "recorded", "is_met"),
+    [
+        (Asked("auto", None), {"budget": {"max_steps": "auto", "max_epochs": None}}, True),
+        (Asked("auto", None), {"budget": {"max_steps": 90, "max_epochs": None}, "max_steps": 90}, False),
+        (Asked(90, None), {"budget": {"max_steps": 90, "max_epochs": None}, "max_steps": 88}, True),
+        (Asked(80, None), {"budget": {"max_steps": 90, "max_epochs": None}, "max_steps": 88}, True),
+        (Asked(91, None), {"budget": {"max_steps": 90, "max_epochs": None}, "max_steps": 88}, False),
+        (Asked("auto", 3), {"max_epochs": 4}, True),  # as older runs say it
+        (Asked("auto", 5), {"max_epochs": 4}, False),
+    ],
+)
+def test_what_a_run_was_to_train(wanted: Asked, recorded: dict[str, Any], is_met: bool) -> None:
+    assert wanted.is_met_by(recorded) == is_met
+    assert asked(trainer(max_steps=wanted.max_steps, max_epochs=wanted.max_epochs)) == wanted
+
+
+def test_a_run_of_so_many_steps(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    def metrics() -> dict[str, Any]:
+        return dict(json.loads(Path("run/metrics.json").read_text(encoding="utf-8")))
+
+    assert command("data=folder", f"data.root={tones}", *QUICK, "hydra.run.dir=run", "trainer.max_steps=5") == 0
+    assert " s left" in (told := capsys.readouterr().out)
+    found = metrics()
+    assert f"{found['max_steps']} steps to train: {found['max_epochs']} epochs" in told
+    assert abs(found["max_steps"] - 5) <= found["max_epochs"] / 2
+    assert found["epochs"] == found["max_epochs"]
+    assert found["budget"] == {"max_steps": 5, "max_epochs": None}
+    assert command("resume=run", "trainer.max_steps=5") == 0
+    assert "done already" in capsys.readouterr().out
+    assert command("resume=run", "trainer.max_steps=20") == 0
+    assert metrics()["max_steps"] > found["max_steps"]
+    assert metrics()["earlier_max_epochs"] == [found["max_epochs"]]
+    assert command("resume=run", "trainer.max_steps=auto") == 0
+    assert metrics()["budget"] == {"max_steps": "auto", "max_epochs": None}
