@@ -30,7 +30,7 @@ class Asked:
         Raises:
             KeyError, TypeError: it does not say.
         """
-        if metrics.get("budget") == asdict(self):
+        if "budget" in metrics and metrics["budget"] == asdict(self):
             return True
         if self.max_epochs is not None:
             return bool(metrics["max_epochs"] >= self.max_epochs)
