@@ -45,6 +45,10 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         refuse_needs_of_validation(settings)
     _check_loggers(settings.logger)
     _check_model(settings)
+    if settings.trainer.max_epochs is not None and settings.trainer.max_steps != "auto":
+        raise AudioidError(
+            "trainer.max_steps: trainer.max_epochs is a number too; give one (trainer.max_epochs=null for steps)"
+        )
     if settings.trainer.precision == "16-mixed" and settings.trainer.accelerator == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
 

@@ -120,7 +120,9 @@ def _training(runs: Sequence[Run]) -> str:
 
 
 def _budget(runs: Sequence[Run]) -> str:
-    if (epochs := _either(run.settings.get("trainer.max_epochs") for run in runs)) != "None":
+    asked = [run.settings.get("trainer.max_epochs") for run in runs]
+    if "None" not in asked:
+        epochs = _either(asked)
         return f"{epochs} epoch{'s' * (epochs != '1')}"
     spans = []
     for counts, name in (

@@ -135,8 +135,8 @@ def _stopped_early(arms: Sequence[Arm]) -> Iterator[str]:
     if len({count / len(arm.runs) for count, arm in zip(counts, arms, strict=True)}) > 1:
         told = ", ".join(f"{count} of {len(arm.runs)} of {arm.name}" for count, arm in zip(counts, arms, strict=True))
         yield (
-            f"Training was stopped early in {told}: what the learning rate would have done until the end of the "
-            "budget is missing there; trainer.patience=null gives both arms the same."
+            f"Training was stopped early in {told}: the arms did not have the same budget; trainer.patience=null "
+            "gives it to them."
         )
 
 

@@ -49,8 +49,9 @@ class Budget:
     @property
     def told(self) -> str:
         """Such as `1,890 steps to train: 63 epochs of 30 batches`."""
-        epochs, batches = (f"{count:,} {name}" for count, name in ((self.epochs, "epochs"), (self.batches, "batches")))
-        return f"{self.steps:,} steps to train: {epochs} of {batches}"
+        steps = f"{self.steps:,} step{'s' * (self.steps != 1)}"
+        epochs = f"{self.epochs:,} epoch{'s' * (self.epochs != 1)}"
+        return f"{steps} to train: {epochs} of {self.batches:,} batch{'es' * (self.batches != 1)}"
 
 
 def asked(trainer: TrainerSettings) -> Asked:

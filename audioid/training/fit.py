@@ -139,7 +139,8 @@ def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
     `digest` is that of its recordings.
 
     Raises:
-        AudioidError: the checkpoint is damaged, it is of other recordings, or it is further than is asked for.
+        AudioidError: the checkpoint is damaged, it is of other recordings, it is further than is asked for, or what is
+            asked for is longer epochs and no more of them.
     """
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
@@ -165,6 +166,11 @@ def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
         raise AudioidError(
             f"trainer.{budget.asked.key}: {budget.epochs} epochs are less than the {reached.epochs} that the run in "
             f"{folder} has behind it; raise it, or choose another folder"
+        )
+    if budget.asked.key == "max_steps" and reached.epochs == budget.epochs and found["global_step"] < budget.steps:
+        raise AudioidError(
+            f"trainer.max_steps: {budget.steps} steps are no more epochs than the {reached.epochs} of the run in "
+            f"{folder}, which were shorter; raise it further, or choose another folder"
         )
     return reached
 

@@ -86,8 +86,21 @@ def test_a_run_of_so_many_steps(tones: Path, command: Command, capsys: pytest.Ca
     assert found["budget"] == {"max_steps": 5, "max_epochs": None}
     assert command("resume=run", "trainer.max_steps=5") == 0
     assert "done already" in capsys.readouterr().out
+    assert command("resume=run", "trainer.max_steps=20", "trainer.max_epochs=9") == 1
+    assert "trainer.max_steps: trainer.max_epochs is a number too" in capsys.readouterr().err
     assert command("resume=run", "trainer.max_steps=20") == 0
     assert metrics()["max_steps"] > found["max_steps"]
     assert metrics()["earlier_max_epochs"] == [found["max_epochs"]]
     assert command("resume=run", "trainer.max_steps=auto") == 0
     assert metrics()["budget"] == {"max_steps": "auto", "max_epochs": None}
+
+
+def test_longer_epochs_and_no_more_of_them_are_no_going_on(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["data=folder", f"data.root={tones}", *QUICK, "data.batch_size=2", "hydra.run.dir=run"]
+    assert command(*chosen, "trainer.max_steps=1") == 0
+    assert "1 step to train: 1 epoch of 1 batch" in capsys.readouterr().out
+    assert command("resume=run", "trainer.max_steps=2") == 1
+    assert "trainer.max_steps: 2 steps are no more epochs than the 1 of the run in" in capsys.readouterr().err
+    assert json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))["max_steps"] == 1
