@@ -230,9 +230,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     for group in Settings.model_fields:
         if isinstance(parts.get(group), dict) or group in OPTIONS:
             parts[group] = checked_option(group, parts.get(group))
-    settings = checked(Settings, parts, "")
-    defaults = read_yaml(CONF / "split" / f"{settings.split.name}.yaml")
-    rules.check(settings, defaults)
+    settings = rules.as_shown(checked(Settings, parts, ""), read_yaml(CONF / "augment" / "auto.yaml"))
+    rules.check(settings, read_yaml(CONF / "split" / f"{settings.split.name}.yaml"))
     return settings
 
 

@@ -16,7 +16,7 @@ from audioid.terminal import on_a_line
 
 SHIPPED = Path(__file__).parent / "weights"  # a model folder for each picture, made by scripts/pretrain.py
 # What features depend on, by the beginnings of its keys, and what is free among it.
-DECISIVE = ("transform.", "image.", "audio.sample_rate", "model.name", "model.width", "model.depth")
+DECISIVE = ("transform.", "image.", "audio.sample_rate", "model.name", "model.width", "model.depth", "model.blocks")
 FREE = ("image.standardize",)
 
 
@@ -116,7 +116,11 @@ def _unlike(description: Description, settings: Settings) -> list[str]:
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of settings those on which features depend: as they were when these learned, so they must be."""
     values = flat({group: settings[group] for group in ("transform", "image", "audio", "model")})
-    return {key: value for key, value in values.items() if key.startswith(DECISIVE) and key not in FREE}
+    # What models that are older than a key do not say of it is what there was before it.
+    before = {
+        f"model.{key}": field.default for key, field in CnnSettings.model_fields.items() if not field.is_required()
+    }
+    return {key: value for key, value in (before | values).items() if key.startswith(DECISIVE) and key not in FREE}
 
 
 def _as_chosen(values: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -22,8 +22,18 @@ from audioid.schema import (
     TimmSettings,
 )
 from audioid.targets import check_target
+from audioid.training.augment_rules import as_shown as augment_as_shown
 from audioid.training.augment_rules import check_augment
 from audioid.transforms.rules import check_transform
+
+
+def as_shown(settings: Settings, auto: Mapping[str, Any]) -> Settings:
+    """The same settings, without what `augment=auto`, whose values in the configuration are `auto`, cannot do here."""
+    augment, image = settings.augment, settings.image.model_dump()
+    if not isinstance(augment, AugmentSettings) or augment.name != "auto":
+        return settings
+    values = augment_as_shown(augment.model_dump(), auto, settings.transform.model_dump(), image, settings.audio.level)
+    return settings.model_copy(update={"augment": AugmentSettings(**values)})
 
 
 def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
@@ -87,6 +97,10 @@ def _check_model(settings: Settings) -> None:
     if isinstance(model, CnnSettings) and settings.data.batch_size == 1 and size <= 2**model.depth:
         raise AudioidError(
             "data.batch_size: 1 and images brought down to one pixel leave nothing to normalise; raise it"
+        )
+    if isinstance(model, CnnSettings) and model.blocks > model.depth:
+        raise AudioidError(
+            f"model.blocks: {model.blocks} come after the last of {model.depth} convolutions (model.depth); lower it"
         )
     if isinstance(model, TimmSettings) and find_spec("timm") is None:
         raise AudioidError("model=timm: needs the package timm; pip install 'audioid[timm]'")

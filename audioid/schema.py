@@ -153,8 +153,9 @@ class OriginalSettings(ModelSettings):
 class CnnSettings(ModelSettings):
     width: Annotated[int, Field(ge=1, le=65536)]
     depth: Annotated[int, Field(ge=1, le=8)]
+    blocks: Annotated[int, Field(ge=0, le=8)] = 0  # this and the next: as was so before there was a choice
     dropout: Annotated[float, Field(ge=0, le=0.9)]
-    pretrained: str = "none"  # as was so before there was a choice
+    pretrained: str = "none"
 
 
 class TimmSettings(ModelSettings):
@@ -259,7 +260,7 @@ OPTIONS: dict[str, dict[str, type[Section]]] = {
         "mfcc": MfccSettings,
         "both": BothSettings,
     },
-    "augment": dict.fromkeys(("none", "specaugment", "sound", "full", "generated"), AugmentSettings),
+    "augment": dict.fromkeys(("auto", "none", "specaugment", "sound", "full"), AugmentSettings),
     "model": {"cnn": CnnSettings, "original": OriginalSettings, "timm": TimmSettings, "custom": CustomSettings},
     "optimizer": {"sgd": SgdSettings, "adamw": OptimizerSettings},
     "scheduler": {"constant": SchedulerSettings, "cosine": CosineSettings, "plateau": PlateauSettings},

@@ -2,10 +2,11 @@
 
 On the processor. Lightning's side is the whole `trainer.fit` of a run with its default settings: start, epochs,
 validation after each one, TensorBoard's curves, progress lines and checkpoints. The bare side reads the same images
-from the store, makes the same batches, steps the same optimiser and schedule from the same initial weights, seeds
-each step alike, validates after each epoch and keeps the best weights in memory; it logs nothing and writes nothing.
-Both must end with the very same weights. The two sides take turns; `ratio` is the median over these pairs of bare
-seconds by Lightning's seconds, and `cpu_ratio` the same of processor time, which other programs disturb less.
+from the store, makes the same batches and changes them by the same draws, steps the same optimiser and schedule from
+the same initial weights, seeds each step alike, validates after each epoch and keeps the best weights in memory; it
+logs nothing and writes nothing. Both must end with the very same weights. The two sides take turns; `ratio` is the
+median over these pairs of bare seconds by Lightning's seconds, and `cpu_ratio` the same of processor time, which other
+programs disturb less.
 """
 
 import argparse
@@ -57,13 +58,14 @@ class Clock:
         self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
 
 
-def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, AudioDataModule]:
-    """A whole run, of which `trainer.fit` is timed; the network before and after, and what it learnt from."""
+def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, nn.Module, AudioDataModule]:
+    """A whole run, of which `trainer.fit` is timed; the network before and after, and what it learnt from and how that
+    was changed."""
     clock, fit = Clock(), Trainer.fit
     seen: list[Any] = []
 
     def timed(trainer: Trainer, module: Any, data: AudioDataModule, **rest: Any) -> None:
-        seen.extend((deepcopy(module.network), module.network, data))
+        seen.extend((deepcopy(module.network), module.network, module.augment, data))
         with clock():
             fit(trainer, module, data, **rest)
 
@@ -76,7 +78,7 @@ def lightning(settings: Settings) -> tuple[Clock, nn.Module, nn.Module, AudioDat
     return clock, *seen
 
 
-def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock:
+def bare(settings: Settings, network: nn.Module, augment: nn.Module, data: AudioDataModule) -> Clock:
     """Trains the network in place and leaves it with the weights of the best epoch."""
     clock, size, chosen = Clock(), settings.data.batch_size, settings.optimizer
     budget = budget_of(settings.trainer, len(data.split.train), size)
@@ -96,7 +98,8 @@ def bare(settings: Settings, network: nn.Module, data: AudioDataModule) -> Clock
             for batch in torch.from_numpy(order).split(size)[: budget.batches]:
                 step += 1
                 torch.default_generator.manual_seed(settings.seed + 1_000_003 * step)
-                loss = functional.cross_entropy(network(images[batch]), targets[batch])
+                changed, expected = augment(images[batch], targets[batch])
+                loss = functional.cross_entropy(network(changed), expected)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -125,8 +128,8 @@ def measured(name: str, overrides: list[str], pairs: int) -> dict[str, float]:
     settings = compose([f"model={name}", "trainer.accelerator=cpu", *overrides])
     clocks, same = [], []
     for _ in range(pairs):
-        fitted, initial, trained, data = lightning(settings)
-        clocks.append((bare(settings, initial, data), fitted))
+        fitted, initial, trained, augment, data = lightning(settings)
+        clocks.append((bare(settings, initial, augment, data), fitted))
         pairs_of_weights = zip(initial.state_dict().values(), trained.state_dict().values(), strict=True)
         same.append(all(torch.equal(one, other) for one, other in pairs_of_weights))
     budget = budget_of(settings.trainer, len(data.split.train), settings.data.batch_size)

@@ -69,6 +69,7 @@ def test_what_features_do_not_depend_on_is_free(both: dict[str, Path], free: str
         "audio.sample_rate=32000",
         "model.width=16",
         "model.depth=3",
+        "model.blocks=1",
     ],
 )
 def test_what_they_depend_on_is_not(both: dict[str, Path], other: str) -> None:
@@ -83,6 +84,15 @@ def test_what_they_depend_on_is_not(both: dict[str, Path], other: str) -> None:
         f"model.pretrained: no shipped weights for transform=cwt {other}; make some with python scripts/pretrain.py "
         f"transform=cwt {other} and name their folder here, or set model.pretrained=none"
     )
+
+
+def test_weights_that_are_older_than_a_key_have_what_there_was_before_it(both: dict[str, Path]) -> None:
+    file = both["cwt"] / "model.json"
+    values = json.loads(file.read_text(encoding="utf-8"))
+    values["model"].pop("blocks", None)
+    file.write_text(json.dumps(values), encoding="utf-8")
+    assert folder("transform=cwt", "model.blocks=0") == both["cwt"]
+    assert folder("transform=cwt", "model.blocks=1") is None
 
 
 def test_the_command_for_another_picture_makes_that_picture(both: dict[str, Path]) -> None:

@@ -41,7 +41,7 @@ def lasting(run: Path) -> dict[str, object]:
 
 
 def test_a_run_leaves_its_whole_record(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=8", "optimizer.lr=0.01")) == 0
+    assert command(*on(tones, "hydra.run.dir=run", "trainer.max_epochs=40", "optimizer.lr=0.01")) == 0
     assert "24 recordings of 2 classes" in capsys.readouterr().out
     run = Path("run")
 
@@ -49,7 +49,7 @@ def test_a_run_leaves_its_whole_record(tones: Path, command: Command, capsys: py
     assert found["classes"] == ["high", "low"]
     parts = [found[f"n_{part}"] for part in ("train", "val", "test")]
     assert sum(parts) == 24  # type: ignore[arg-type]
-    assert found["epochs"] == 8
+    assert found["epochs"] == 40
     assert found["test_accuracy"] > 0.7  # type: ignore[operator]
     assert set(found["seconds"]) == {"index", "decode", "transform", "fit", "test", "record", "total"}  # type: ignore[call-overload]
 

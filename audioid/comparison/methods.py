@@ -111,11 +111,11 @@ def _training(runs: Sequence[Run]) -> str:
     best = ""
     if runs[0].n_val and (by := value("trainer.best_by")):
         best = f"; the epoch with the best validation {by.removeprefix('val_')} was kept"
-    augment = value("augment") or "none"
     return (
         f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
         f"{_budget(runs)} in batches of {value('data.batch_size')} by "
-        f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, augmentation {augment}){best}."
+        f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, "
+        f"augmentation {_either(map(_augmentation, runs))}){best}."
     )
 
 
@@ -166,6 +166,14 @@ def _beginning(run: Run) -> str | None:
 def _either(values: Iterable[str | None]) -> str | None:
     """`16 or 32` where arms differ."""
     return " or ".join(dict.fromkeys(each for each in values if each is not None)) or None
+
+
+def _augmentation(run: Run) -> str:
+    """`auto (frequency_shift 0.06, time_mask 0.15)`; `none` where nothing is changed."""
+    keys = [key for key in run.settings if key.startswith("augment.") and key != "augment.p"]
+    changes = {key: value for key in keys if (value := run.settings[key]) not in ("0.0", "0", "None")}
+    told = ", ".join(f"{key.removeprefix('augment.')} {value}" for key, value in changes.items())
+    return f"{run.settings.get('augment')} ({told})" if told else "none"
 
 
 def _options(runs: Sequence[Run], group: str) -> str:

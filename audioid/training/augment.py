@@ -15,11 +15,11 @@ from audioid.training.image_augmentation import FrequencyShift, Gain, Mask, Mixu
 from audioid.training.waveform_augmentation import AddNoise, Equalizer, PitchAndSpeed, Reverb
 
 
+@register("augment", "auto", AugmentSettings)
 @register("augment", "none", AugmentSettings)
 @register("augment", "specaugment", AugmentSettings)
 @register("augment", "sound", AugmentSettings)
 @register("augment", "full", AugmentSettings)
-@register("augment", "generated", AugmentSettings)
 class Augment(nn.Module):
     """A training batch `(rows, targets)` to images `(batch, channels, size, size)` and targets.
 

@@ -14,6 +14,7 @@ from torch.distributions import Beta
 from torch.nn import functional
 
 ROUNDING = 1e-6  # a decibel picture's zeros may be as far off
+FAR_BELOW = 1e6  # no value of a picture is as far from zero
 QUIET = 1e-9  # amplitude below that of any recording: silence is not brought up to a level
 
 
@@ -121,39 +122,40 @@ class Mixup(nn.Module):
 def shift_columns(images: Tensor, columns: Tensor) -> Tensor:
     """Images later by `columns` `(batch,)`; silence comes in."""
     width = images.shape[-1]
-    source = (torch.arange(width, device=images.device) - columns[:, None])[:, None, None]
-    index = source.clamp(0, width - 1).expand_as(images)
-    return images.gather(3, index) * ((source >= 0) & (source < width))
+    source = torch.arange(width, device=images.device) - columns[:, None]
+    is_there = (source >= 0) & (source < width)
+    return _columns(images, source.clamp(0, width - 1)) * is_there[:, None, None].to(images.dtype)
 
 
 def shift_rows(images: Tensor, rows: Tensor) -> Tensor:
     """Decibel images higher by `rows` `(batch,)`; what was beyond the edge is not known, and taken to be like it."""
     size = images.shape[2]
     source = (torch.arange(size, device=images.device) - rows[:, None]).clamp(0, size - 1)
-    return _as_loud(images.gather(2, source[:, None, :, None].expand_as(images)), images)
+    return _as_loud(_rows(images, source), images)
 
 
 def stretch_columns(images: Tensor, speed: Tensor) -> Tensor:
     """Decibel images of the sounds at `speed` `(batch,)` times theirs; after their end comes silence."""
     last = images.shape[3] - 1
     centre = torch.arange(last + 1, device=images.device) + 0.5
-    source = (centre * speed[:, None] - 0.5).clamp(min=0)[:, None, None]
+    source = (centre * speed[:, None] - 0.5).clamp(min=0)
     below = source.floor().clamp(max=last - 1)
-    first, second = (images.gather(3, (below + more).long().expand_as(images)) for more in (0, 1))
-    return _as_loud(torch.lerp(first, second, source - below) * (source <= last), images)
+    first, second = (_columns(images, below.long() + more) for more in (0, 1))
+    between, is_there = ((each[:, None, None]).to(images.dtype) for each in (source - below, source <= last))
+    return _as_loud(torch.lerp(first, second, between) * is_there, images)
 
 
 def tilt_rows(images: Tensor, most: Tensor) -> Tensor:
     """Decibel images whose highest row gained `most` `(batch,)` and whose lowest lost it, in shares of their range."""
     line = torch.linspace(-1, 1, images.shape[2], device=images.device)[:, None]
-    tilted, is_silent = images + most[:, None, None, None] * line, images <= ROUNDING
-    loudest = tilted.masked_fill(is_silent, -math.inf).amax((-2, -1), keepdim=True)
-    return (tilted + (_loudest(images) - loudest)).clamp(min=0).masked_fill(is_silent, 0)
+    tilted, sounding = images + most[:, None, None, None] * line, _sounding(images)
+    loudest = tilted.add(sounding - 1, alpha=FAR_BELOW).amax((-2, -1), keepdim=True)
+    return (tilted + (_loudest(images) - loudest)).clamp(min=0) * sounding
 
 
 def hide(images: Tensor, hidden: Tensor, amplitude_scale: str) -> Tensor:
     """Images of the sounds without what lies where `hidden` (boolean, broadcast to the images) is true."""
-    left = images * ~hidden
+    left = images * (~hidden).to(images.dtype)
     if amplitude_scale == "decibel":
         return _as_loud(left, images)
     return left * (_loudest(images) / _loudest(left).clamp(min=QUIET)) if amplitude_scale == "signed" else left
@@ -192,7 +194,23 @@ def _one_stretch(images: Tensor, dim: int, most: float) -> Tensor:
 
 def _as_loud(changed: Tensor, images: Tensor) -> Tensor:
     """Decibel images whose loudest is that of `images`; the rest rises with it, and silence stays."""
-    return changed + (_loudest(images) - _loudest(changed)) * (changed > ROUNDING)
+    return changed + (_loudest(images) - _loudest(changed)) * _sounding(changed)
+
+
+def _sounding(images: Tensor) -> Tensor:
+    """1 where there is sound and 0 in silence: many times faster on CPUs than with booleans."""
+    return torch.gt(images, ROUNDING, out=torch.empty_like(images))
+
+
+def _rows(images: Tensor, source: Tensor) -> Tensor:
+    """The rows of each image in the order of `source` `(batch, rows)`."""
+    batch, channels = (torch.arange(size, device=images.device) for size in images.shape[:2])
+    return images[batch[:, None, None], channels[:, None], source[:, None]]
+
+
+def _columns(images: Tensor, source: Tensor) -> Tensor:
+    """The same for columns."""
+    return _rows(images.mT, source).mT
 
 
 def _loudest(images: Tensor) -> Tensor:

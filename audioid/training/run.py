@@ -11,8 +11,9 @@ from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
 from audioid.pretrained import beginning_of
-from audioid.schema import Settings
+from audioid.schema import AugmentSettings, Settings
 from audioid.training.allocator import keep_freed_memory
+from audioid.training.augment_rules import told
 from audioid.training.budget import budget_of
 from audioid.training.build import begin_with, build
 from audioid.training.cost import cost
@@ -44,6 +45,8 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         print(f"  {_described(prepared)}", flush=True)
         classifier = build(settings, prepared)
+        if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
+            print(f"  {told(settings.augment.model_dump())}", flush=True)
         n_train = len(prepared.split.train)
         budget = budget_of(settings.trainer, n_train, settings.data.batch_size)
         progress = read_progress(folder, budget, prepared.index.digest)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from audioid import models
 from audioid.errors import AudioidError
-from audioid.models.cnn import MeanOverTime
+from audioid.models.cnn import MeanOverTime, Residual
 
 CNN = {"name": "cnn", "width": 8, "depth": 4, "dropout": 0.1}
 ORIGINAL = {"name": "original", "width": 50}
 
 
-@pytest.mark.parametrize("model", [CNN, ORIGINAL, CNN | {"depth": 1}, CNN | {"depth": 8}])
+@pytest.mark.parametrize("model", [CNN, ORIGINAL, CNN | {"depth": 1}, CNN | {"depth": 8}, CNN | {"blocks": 3}])
 @pytest.mark.parametrize("size", [16, 37, 100])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_images_of_any_size_become_features_and_logits(model: dict[str, Any], size: int, channels: int) -> None:
@@ -64,6 +64,23 @@ def test_a_seed_gives_the_initial_weights_it_always_gave(model: dict[str, Any]) 
     assert len(before) == len(now)
     for old, new in zip(before.values(), now.values(), strict=True):
         assert torch.equal(old, new)
+
+
+@pytest.mark.parametrize(("blocks", "widths"), [(0, []), (1, [32]), (3, [16, 32, 32])])
+def test_the_last_stages_have_residual_blocks(blocks: int, widths: list[int]) -> None:
+    network = models.build(CNN | {"blocks": blocks}, in_channels=1, n_classes=4, image_size=40)
+    found = [layer for layer in network.modules() if isinstance(layer, Residual)]
+    assert [next(layer.parameters()).shape[0] for layer in found] == widths
+
+
+def test_a_residual_block_adds_to_what_it_is_given() -> None:
+    block, features = Residual(4).eval(), torch.rand(2, 4, 5, 6)
+    with torch.no_grad():
+        expected = (features + block.branch(features)).relu()
+        torch.testing.assert_close(block(features.clone()), expected)
+        for weights in block.branch.parameters():
+            weights.zero_()
+        torch.testing.assert_close(block(features.clone()), features)
 
 
 @pytest.mark.parametrize("model", [CNN, ORIGINAL])

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.training.augment import Augment
-from audioid.training.augment_rules import OF_IMAGES, OF_LOG_DECIBELS, check_augment
+from audioid.training.augment_rules import OF_IMAGES, OF_LOG_DECIBELS, check_augment, told
 from audioid.training.module import ClassifierModule
 
 RATE = 16000
@@ -54,7 +54,7 @@ def test_sound_options_take_waveforms(option: str) -> None:
     assert targets.shape == ((4, 3) if option == "full" else (4,))
 
 
-@pytest.mark.parametrize("option", ["specaugment", "sound", "full", "generated"])
+@pytest.mark.parametrize("option", ["auto", "specaugment", "sound", "full"])
 def test_a_seed_repeats_the_draws(option: str) -> None:
     module, targets = built(option), torch.tensor([0, 1, 2, 1])
     batch = bursts(4) if module.of_sound else torch.rand(4, 1, 50, 50)
@@ -110,9 +110,34 @@ def test_rows_that_are_no_bands_are_not_changed_as_bands(key: str) -> None:
 
 
 @pytest.mark.parametrize("scale", ["decibel", "magnitude"])
-@pytest.mark.parametrize("option", ["none", "specaugment", "sound", "full"])
+@pytest.mark.parametrize("option", ["auto", "none", "specaugment", "sound", "full"])
 def test_every_option_goes_with_every_scale(option: str, scale: str) -> None:
     assert compose([f"augment={option}", f"image.amplitude_scale={scale}"]).augment.name == option
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        (["image.frequency_scale=mel"], {"frequency_mask", "time_mask"}),
+        (["image.amplitude_scale=magnitude"], {"frequency_mask", "time_mask"}),
+        (["transform=mfcc"], set()),
+        (["transform=ssq"], {*OF_LOG_DECIBELS, "frequency_mask", "time_mask"}),
+    ],
+)
+def test_auto_leaves_out_what_such_pictures_cannot_show(other: list[str], kept: set[str]) -> None:
+    found = compose(other).augment.model_dump()
+    assert {key for key in OF_IMAGES if found[key]} == kept
+    key = next(key for key in OF_LOG_DECIBELS if key not in kept) if len(kept) < 5 else None
+    if key:  # somebody chose it
+        with pytest.raises(AudioidError, match=f"augment.{key}: "):
+            compose([*other, f"augment.{key}=0.3"])
+
+
+def test_a_run_tells_how_recordings_are_changed() -> None:
+    assert told(compose(["augment=none"]).augment.model_dump()) == "learns from the recordings as they are"
+    assert told(compose(["augment=none", "augment.min_snr_db=0", "augment.tilt_db=12"]).augment.model_dump()) == (
+        "learns from recordings changed anew each time: min_snr_db 0, tilt_db 12"
+    )
 
 
 @pytest.mark.parametrize("key", OF_LOG_DECIBELS)
@@ -131,7 +156,7 @@ def test_changes_of_decibels_over_log_frequencies_are_refused_elsewhere(key: str
 
 
 def test_all_channels_of_a_recording_are_changed_alike() -> None:
-    module = built("generated", "augment.mixup=0.4", "augment.time_shift=0.1")
+    module = built("auto", "augment.mixup=0.4", "augment.time_shift=0.1")
     images = torch.rand(16, 1, 50, 50).expand(-1, 2, -1, -1)
     changed = module(images, torch.arange(16) % 3)[0]
     assert torch.equal(changed[:, 0], changed[:, 1])
