@@ -1,0 +1,224 @@
+"""What a change of network, augmentation or training is worth on sounds from elsewhere: the table of docs/learning.md.
+
+python scripts/bench_recipe.py --corpus machines=DIR --groups machines='/(\\S+) ' --corpus drums3=DIR
+
+Each row is a recipe, tried on each corpus with both pictures over the same folds, which keep groups (or else near
+duplicates) apart. Figures are of the *validation* parts: no test part is looked at, so that it stays one. Runs are
+kept in --out, and only missing ones are made.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean, stdev
+
+from tabulate import tabulate
+
+from audioid.commands.runner import run_command
+from audioid.config import compose
+from audioid.errors import AudioidError
+from audioid.files import replacing
+
+ARMS = ("cwt", "fft")
+BUILT_IN = "built-in"
+SCRATCH = ["model.pretrained=none"]
+
+
+def candidate(**arguments: object) -> list[str]:
+    """A network of scripts/candidates.py; what is not said is as in the default."""
+    text = ",".join(f"{key}:{_hydra(value)}" for key, value in arguments.items())
+    return ["model=custom", "model.target=candidates.network", f"model.arguments={{{text}}}"]
+
+
+def _hydra(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ",".join(map(_hydra, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+BASE_ROW = "default, from scratch"  # what the rows below it change one thing of
+TWO = [0, 0, 1, 1]  # blocks after the last two convolutions
+ROWS: dict[str, list[str]] = {
+    "before: 20 epochs": [*SCRATCH, "augment=none", "trainer.max_epochs=20"],
+    "no augmentation": [*SCRATCH, "augment=none"],
+    BASE_ROW: SCRATCH,
+    "mixup": [*SCRATCH, "augment.mixup=0.3"],
+    "wider changes": [*SCRATCH, "augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"],
+    "clips of 0.5 s": [*SCRATCH, "audio.seconds=0.5"],
+    "dropout 0.5": [*SCRATCH, "model.dropout=0.5"],
+    "time shift": [*SCRATCH, "augment.time_shift=0.1"],
+    "pixel statistics": [*SCRATCH, "image.standardize=pixel"],
+    "60 dB": [*SCRATCH, "image.decibel_range=60.0"],
+    "learning rate 0.004": [*SCRATCH, "optimizer.lr=0.004"],
+    "weight decay 0.1": [*SCRATCH, "optimizer.weight_decay=0.1"],
+    "frequency mixstyle": candidate(mixstyle=True),
+    "random equalizer": candidate(inputs=["equalizer"]),
+    "random noise floor": candidate(inputs=["floor"]),
+    "relaxed normalisation": candidate(inputs=["relaxed"]),
+    "frequency coordinates": candidate(inputs=["coordinates"]),
+    "anti-aliased strides": candidate(blur=True),
+    "frequency pooled too": candidate(pool="frequency too"),
+    "mean and deviation over time": candidate(pool="mean and deviation"),
+    "two residual blocks": [*SCRATCH, "model.blocks=2"],
+    "two residual blocks, averaged weights": candidate(blocks=TWO, average=0.99),
+    "two residual blocks, wider changes": [
+        *(*SCRATCH, "model.blocks=2"),
+        *("augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"),
+    ],
+    "two residual blocks, mean and maximum over time": candidate(blocks=TWO, pool="mean and maximum"),
+    "two residual blocks, squeeze-and-excitation": candidate(blocks=TWO, block="squeezed"),
+    "three residual blocks": [*SCRATCH, "model.blocks=3"],
+    "five depthwise blocks": candidate(blocks=[0, 1, 2, 2], block="depthwise"),
+    "three broadcasted blocks": candidate(blocks=[0, 1, 1, 1], block="broadcasted"),
+    "shipped weights": ["model.pretrained=synthetic"],
+    "shipped weights, no augmentation": ["model.pretrained=synthetic", "augment=none"],
+    "shipped weights, wider changes": [
+        "model.pretrained=synthetic",
+        *("augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"),
+    ],
+    "shipped weights, mixup": ["model.pretrained=synthetic", "augment.mixup=0.3"],
+    "shipped weights, clips of 0.5 s": ["model.pretrained=synthetic", "audio.seconds=0.5"],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: `folder` is where it goes, `overrides` what it is."""
+
+    row: str
+    corpus: str
+    arm: str
+    fold: int
+    folder: Path
+    overrides: Sequence[str]
+
+    @property
+    def accuracy(self) -> float:
+        """Of the validation part, at the epoch that was kept."""
+        return float(json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))["val_accuracy"])
+
+
+def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
+    """The overrides of each corpus."""
+    found: dict[str, list[str]] = {BUILT_IN: []}
+    patterns = dict(text.split("=", 1) for text in groups)
+    for text in folders:
+        name, root = text.split("=", 1)
+        apart = [f"data.group_pattern='{patterns[name]}'"] if name in patterns else ["split.group=near_duplicates"]
+        found[name] = ["data=folder", f"data.root='{root}'", *apart]
+    return found
+
+
+def train(run: Run) -> None:
+    """Trains it, unless it is done; what it says goes into a file beside its folder."""
+    import torch
+
+    from audioid.commands.train import run_in
+
+    torch.set_num_threads(1)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    log = run.folder.with_name(f"{run.folder.name}.log")
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        run_in(run.folder, compose(run.overrides), list(run.overrides))
+
+
+def planned(arguments: argparse.Namespace) -> list[Run]:
+    """Every run that the table needs, a row after another."""
+    rows = {
+        name: overrides for name, overrides in ROWS.items() if arguments.rows is None or _is_asked(name, arguments.rows)
+    }
+    if not rows:
+        raise AudioidError(f"--rows: none begins so; there are {', '.join(ROWS)}")
+    found = corpora(arguments.corpus, arguments.groups)
+    if arguments.without_built_in:
+        del found[BUILT_IN]
+    protocol = [
+        f"split.folds={arguments.of}",
+        "split=kfold",
+        "trainer.accelerator=cpu",
+        f"trainer.precision={arguments.precision}",
+    ]
+    return [
+        Run(
+            row,
+            corpus,
+            arm,
+            fold,
+            arguments.out / re.sub("[^a-z0-9.]+", "-", row) / corpus / f"{arm}-{fold}",
+            [*protocol, f"transform={arm}", f"split.fold={fold}", f"seed={fold}", *where, *overrides],
+        )
+        for row, overrides in rows.items()
+        for corpus, where in found.items()
+        for fold in range(arguments.folds)
+        for arm in ARMS
+    ]
+
+
+def _is_asked(name: str, asked: str) -> bool:
+    return any(name.startswith(beginning) for beginning in asked.split(";"))
+
+
+def table(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """A line a row: validation accuracy by corpus and picture, the mean of all, and the change of it from the base.
+
+    The base is the first row; the spread is the standard error over corpora, pictures and folds, paired.
+    """
+    accuracy = {(run.row, run.corpus, run.arm, run.fold): 100 * run.accuracy for run in runs}
+    rows = list(dict.fromkeys(run.row for run in runs))
+    cells = list(dict.fromkeys((run.corpus, run.arm) for run in runs))
+    folds = sorted({run.fold for run in runs})
+    lines = []
+    for row in rows:
+        line = {"recipe": row}
+        for corpus, arm in cells:
+            line[f"{corpus} {arm}"] = f"{fmean(accuracy[row, corpus, arm, fold] for fold in folds):.1f}"
+        line["mean"] = f"{fmean(accuracy[row, *cell, fold] for cell in cells for fold in folds):.1f}"
+        base = rows[0] if BASE_ROW not in rows else BASE_ROW
+        gains = [accuracy[row, *cell, fold] - accuracy[base, *cell, fold] for cell in cells for fold in folds]
+        line["gain"] = "" if row == base else f"{fmean(gains):+.1f} ± {_standard_error(gains):.1f}"
+        lines.append(line)
+    return lines
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="append", default=[], metavar="NAME=DIR", help="a folder for each label")
+    parser.add_argument("--groups", action="append", default=[], metavar="NAME=REGEX", help="as data.group_pattern")
+    parser.add_argument("--rows", metavar="BEGINNING;...", help="those alone that begin so; default: all")
+    parser.add_argument("--without-built-in", action="store_true", help="the folders alone")
+    parser.add_argument("--of", type=int, default=5, help="folds of each corpus; default: 5")
+    parser.add_argument("--folds", type=int, default=2, help="how many of them; default: 2")
+    parser.add_argument("--precision", default="32-true", help="as trainer.precision")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time; default: cores")
+    parser.add_argument("--out", type=Path, default=Path("outputs/recipe"), help="where the runs go")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    sys.path.insert(0, here := str(Path(__file__).parent))
+    os.environ["PYTHONPATH"] = here
+    runs = planned(arguments)
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
+        for number, (run, _) in enumerate(zip(runs, pool.map(train, runs), strict=True), 1):
+            where = f"{run.row}, {run.corpus}, {run.arm}, fold {run.fold}"
+            print(f"{number}/{len(runs)} {where}: {100 * run.accuracy:.1f}", flush=True)
+    lines = table(runs)
+    print(tabulate(lines, headers="keys", disable_numparse=True))
+    if arguments.json:
+        with replacing(arguments.json) as part:
+            part.write_text(json.dumps({line.pop("recipe"): line for line in lines}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

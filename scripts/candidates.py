@@ -1,0 +1,269 @@
+"""Networks and changes that were candidates for the default: rows of scripts/bench_recipe.py, and nothing else.
+
+All are made of the default's parts, with one thing changed. Where a change belongs to training alone (an equaliser on
+the picture, averaged weights), it is a layer that acts in training, so that the program's own loop runs it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Beta
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class Squeeze(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018) by a quarter."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, channels // 4, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels // 4, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return cast(Tensor, features * self.gate(features))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity (He et al. 2016)."""
+
+    def __init__(self, channels: int, *extra: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            *extra,
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.relu(features + self.branch(features))
+
+
+class Depthwise(nn.Module):
+    """A depthwise 5x5 convolution and two pointwise ones beside the identity, as in ConvNeXt (Liu et al. 2022)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(2 * channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return cast(Tensor, features + self.branch(features))
+
+
+class Broadcasted(nn.Module):
+    """A path over frequency, and one over time alone that is broadcast to all rows, as in BC-ResNet (Kim 2021)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.frequency = nn.Sequential(
+            nn.Conv2d(channels, channels, (3, 1), padding=(1, 0), groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.time = nn.Sequential(
+            nn.Conv2d(channels, channels, (1, 3), padding=(0, 1), groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        along = self.frequency(features)
+        return functional.relu(features + along + self.time(along.mean(2, keepdim=True)))
+
+
+BLOCKS: dict[str, Callable[[int], nn.Module]] = {
+    "residual": Residual,
+    "squeezed": lambda channels: Residual(channels, Squeeze(channels)),
+    "depthwise": Depthwise,
+    "broadcasted": Broadcasted,
+}
+
+
+class Pool(nn.Module):
+    """`(batch, channels, frequency, time)` to statistics over time, `(batch, features)`; frequencies are kept."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = features.mean(-1)
+        match self.kind:
+            case "mean":
+                found = mean
+            case "mean and maximum":
+                found = torch.cat([mean, features.amax(-1)], 1)
+            case "mean and deviation":
+                found = torch.cat([mean, features.var(-1, unbiased=False).add(1e-5).sqrt()], 1)
+            case "frequency too":
+                found = mean.mean(-1)
+            case _:
+                raise ValueError(self.kind)
+        return found.flatten(1)
+
+
+class BlurPool(nn.Module):
+    """A binomial filter before every second sample is taken (Zhang 2019)."""
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(line, line).expand(channels, 1, 3, 3).contiguous())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.conv2d(features, self.kernel, stride=2, padding=1, groups=len(self.kernel))
+
+
+class Coordinates(nn.Module):
+    """Another channel, which says how high a row is: from -1 to 1 (Liu et al. 2018)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = torch.linspace(-1, 1, images.shape[2], device=images.device)[:, None]
+        return torch.cat([images, rows.expand(len(images), 1, *images.shape[2:])], 1)
+
+
+class RelaxedNorm(nn.Module):
+    """Relaxed instance frequency-wise normalisation (Kim et al. 2022): rows by their own statistics, by half."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(images, (1, 3), keepdim=True)
+        whole_variance, whole_mean = torch.var_mean(images, (1, 2, 3), keepdim=True)
+        by_row, whole = ((images - m) / (v + 1e-5).sqrt() for m, v in ((mean, variance), (whole_mean, whole_variance)))
+        return 0.5 * by_row + 0.5 * whole
+
+
+class FrequencyMixStyle(nn.Module):
+    """Statistics of rows mixed with those of another recording, in half of the batches (Schmid et al. 2022)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training or torch.rand(()) < 0.5:
+            return features
+        variance, mean = torch.var_mean(features, (1, 3), keepdim=True)
+        deviation = (variance + 1e-6).sqrt()
+        share = Beta(0.3, 0.3).sample((len(features), 1, 1, 1)).to(features.device)
+        other = torch.randperm(len(features), device=features.device)
+        mixed_mean, mixed_deviation = (torch.lerp(each[other], each, share) for each in (mean, deviation))
+        return (features - mean) / deviation * mixed_deviation + mixed_mean
+
+
+class RandomEqualizer(nn.Module):
+    """A smooth random response on the picture in training: the sound's equaliser, for nothing.
+
+    `most` is in the picture's standard deviations.
+    """
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return images
+        points = torch.empty(len(images), 1, 6, device=images.device).uniform_(-self.most, self.most)
+        curve = functional.interpolate(points, images.shape[2], mode="linear", align_corners=True)
+        floor = images.amin((1, 2, 3), keepdim=True)
+        return torch.where(images > floor + 1e-3, (images + curve[..., None]).maximum(floor), images)
+
+
+class RandomFloor(nn.Module):
+    """The noise floor raised at random in training, by at most `most` standard deviations of the picture."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return images
+        floor = images.amin((1, 2, 3), keepdim=True)
+        raised = floor + self.most * torch.rand(len(images), 1, 1, 1, device=images.device)
+        return images.maximum(raised + 0.1 * torch.randn_like(images))
+
+
+INPUTS: dict[str, Callable[[], nn.Module]] = {
+    "coordinates": Coordinates,
+    "relaxed": RelaxedNorm,
+    "equalizer": lambda: RandomEqualizer(0.7),
+    "floor": lambda: RandomFloor(1.5),
+}
+
+
+class Averaged(nn.Module):
+    """A network that is judged by the moving average of its weights (EMA), updated before each step."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.average.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return cast(Tensor, self.average(images))
+        if images.requires_grad or torch.is_grad_enabled():
+            self.average.update_parameters(self.network)
+        return cast(Tensor, self.network(images))
+
+
+def network(
+    *,
+    in_channels: int,
+    n_classes: int,
+    image_size: int,
+    width: int = 32,
+    depth: int = 4,
+    widest: int = 4,
+    stem: int = 5,
+    dropout: float = 0.2,
+    block: str = "residual",
+    blocks: Sequence[int] = (),
+    pool: str = "mean",
+    inputs: Sequence[str] = (),
+    mixstyle: bool = False,
+    blur: bool = False,
+    drop_time: bool = False,
+    average: float = 0.0,
+    **unused: Any,
+) -> nn.Module:
+    """Strided convolutions as in the default, `blocks[stage]` blocks of one kind after each stage's."""
+    if unused:
+        raise ValueError(f"unknown: {', '.join(unused)}")
+    layers: list[nn.Module] = [INPUTS[name]() for name in inputs]
+    channels = in_channels + list(inputs).count("coordinates")
+    for stage in range(depth):
+        wider = width * min(2**stage, widest)
+        kernel = stem if stage == 0 else 3
+        layers.append(
+            nn.Conv2d(channels, wider, kernel, stride=1 if blur and stage else 2, padding=kernel // 2, bias=False)
+        )
+        layers += [nn.BatchNorm2d(wider), nn.ReLU(inplace=True)]
+        if blur and stage:
+            layers.append(BlurPool(wider))
+        layers += [BLOCKS[block](wider) for _ in range(blocks[stage] if blocks else 0)]
+        if mixstyle and stage < 2:
+            layers.append(FrequencyMixStyle())
+        channels = wider
+    rows = 1 if pool == "frequency too" else math.ceil(image_size / 2**depth)
+    statistics = 2 if pool in ("mean and maximum", "mean and deviation") else 1
+    whole = nn.Sequential(*layers, Pool(pool), nn.Dropout(dropout), nn.Linear(statistics * channels * rows, n_classes))
+    return Averaged(whole, average) if average else whole
