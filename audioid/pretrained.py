@@ -116,11 +116,10 @@ def _unlike(description: Description, settings: Settings) -> list[str]:
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of settings those on which features depend: as they were when these learned, so they must be."""
     values = flat({group: settings[group] for group in ("transform", "image", "audio", "model")})
-    # What models that are older than a key do not say of it is what there was before it.
-    before = {
-        f"model.{key}": field.default for key, field in CnnSettings.model_fields.items() if not field.is_required()
-    }
-    return {key: value for key, value in (before | values).items() if key.startswith(DECISIVE) and key not in FREE}
+    if values["model.name"] == "cnn":  # what models older than a key do not say of it is what there was before it
+        fields = CnnSettings.model_fields.items()
+        values = {f"model.{key}": field.default for key, field in fields if not field.is_required()} | values
+    return {key: value for key, value in values.items() if key.startswith(DECISIVE) and key not in FREE}
 
 
 def _as_chosen(values: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ from audioid.training.build import begin_with
 
 BUILT_IN = "built-in"
 ARMS = "model.pretrained=none,synthetic"
-BUDGET = "trainer.max_epochs=20"  # as the figures in docs/generator.md were made
+RECIPE = ["trainer.max_epochs=20", "augment=none"]  # as the figures in docs/generator.md were made
 
 
 def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
@@ -46,7 +46,7 @@ def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
 def suite_of(transform: str, found: dict[str, list[str]], sizes: list[int], splits: int) -> dict[str, Any]:
     """A suite of `scripts/suite.py`: a sweep for each corpus and size."""
     seeds = ",".join(map(str, range(splits)))
-    protocol = [f"transform={transform}", ARMS, BUDGET, f"split.seed={seeds}", "seed=${split.seed}"]
+    protocol = [f"transform={transform}", ARMS, *RECIPE, f"split.seed={seeds}", "seed=${split.seed}"]
     lines = {
         f"{name} {size}": [*overrides, f"split.train_per_class={size}"]
         for size in sizes

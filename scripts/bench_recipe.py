@@ -1,6 +1,6 @@
 """What a change of network, augmentation or training is worth on sounds from elsewhere: the table of docs/learning.md.
 
-python scripts/bench_recipe.py --corpus machines=DIR --groups machines='/(\\S+) ' --corpus drums3=DIR
+python scripts/bench_recipe.py --rows all --corpus machines=DIR --groups machines='/(\\S+) ' --corpus drums3=DIR
 
 Each row is a recipe, tried on each corpus with both pictures over the same folds, which keep groups (or else near
 duplicates) apart. Figures are of the *validation* parts: no test part is looked at, so that it stays one. Runs are
@@ -30,12 +30,12 @@ from audioid.files import replacing
 
 ARMS = ("cwt", "fft")
 BUILT_IN = "built-in"
-SCRATCH = ["model.pretrained=none"]
+SCRATCH, SHIPPED = ["model.pretrained=none"], ["model.pretrained=synthetic"]
 
 
 def candidate(**arguments: object) -> list[str]:
-    """A network of scripts/candidates.py; what is not said is as in the default."""
-    text = ",".join(f"{key}:{_hydra(value)}" for key, value in arguments.items())
+    """A network of scripts/candidates.py; what is not said is as in the default with two residual blocks."""
+    text = ",".join(f"{key}:{_hydra(value)}" for key, value in ({"blocks": [0, 0, 1, 1]} | arguments).items())
     return ["model=custom", "model.target=candidates.network", f"model.arguments={{{text}}}"]
 
 
@@ -45,48 +45,44 @@ def _hydra(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+WIDER = ["augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"]
 BASE_ROW = "default, from scratch"  # what the rows below it change one thing of
-TWO = [0, 0, 1, 1]  # blocks after the last two convolutions
+CHIEF = f"before: 20 epochs;no augmentation;{BASE_ROW};two residual blocks"
 ROWS: dict[str, list[str]] = {
     "before: 20 epochs": [*SCRATCH, "augment=none", "trainer.max_epochs=20"],
     "no augmentation": [*SCRATCH, "augment=none"],
     BASE_ROW: SCRATCH,
+    "no shift of rows": [*SCRATCH, "augment.frequency_shift=0.0"],
     "mixup": [*SCRATCH, "augment.mixup=0.3"],
-    "wider changes": [*SCRATCH, "augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"],
+    "time shift": [*SCRATCH, "augment.time_shift=0.1"],
     "clips of 0.5 s": [*SCRATCH, "audio.seconds=0.5"],
     "dropout 0.5": [*SCRATCH, "model.dropout=0.5"],
-    "time shift": [*SCRATCH, "augment.time_shift=0.1"],
-    "pixel statistics": [*SCRATCH, "image.standardize=pixel"],
-    "60 dB": [*SCRATCH, "image.decibel_range=60.0"],
     "learning rate 0.004": [*SCRATCH, "optimizer.lr=0.004"],
     "weight decay 0.1": [*SCRATCH, "optimizer.weight_decay=0.1"],
-    "frequency mixstyle": candidate(mixstyle=True),
-    "random equalizer": candidate(inputs=["equalizer"]),
-    "random noise floor": candidate(inputs=["floor"]),
-    "relaxed normalisation": candidate(inputs=["relaxed"]),
-    "frequency coordinates": candidate(inputs=["coordinates"]),
-    "anti-aliased strides": candidate(blur=True),
-    "frequency pooled too": candidate(pool="frequency too"),
-    "mean and deviation over time": candidate(pool="mean and deviation"),
+    "pixel statistics": [*SCRATCH, "image.standardize=pixel"],
+    "60 dB": [*SCRATCH, "image.decibel_range=60.0"],
     "two residual blocks": [*SCRATCH, "model.blocks=2"],
-    "two residual blocks, averaged weights": candidate(blocks=TWO, average=0.99),
-    "two residual blocks, wider changes": [
-        *(*SCRATCH, "model.blocks=2"),
-        *("augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"),
-    ],
-    "two residual blocks, mean and maximum over time": candidate(blocks=TWO, pool="mean and maximum"),
-    "two residual blocks, squeeze-and-excitation": candidate(blocks=TWO, block="squeezed"),
+    "two residual blocks, wider changes": [*SCRATCH, "model.blocks=2", *WIDER],
+    "two residual blocks, averaged weights": candidate(average=0.99),
+    "two residual blocks, mean and maximum over time": candidate(pool="mean and maximum"),
+    "two residual blocks, mean and deviation over time": candidate(pool="mean and deviation"),
+    "two residual blocks, frequency pooled too": candidate(pool="frequency too"),
+    "two residual blocks, frequency mixstyle": candidate(mixstyle=True),
+    "two residual blocks, relaxed normalisation": candidate(inputs=["relaxed"]),
+    "two residual blocks, random equalizer": candidate(inputs=["equalizer"]),
+    "two residual blocks, random noise floor": candidate(inputs=["floor"]),
+    "two residual blocks, frequency coordinates": candidate(inputs=["coordinates"]),
+    "two residual blocks, anti-aliased strides": candidate(blur=True),
+    "two residual blocks, squeeze-and-excitation": candidate(block="squeezed"),
     "three residual blocks": [*SCRATCH, "model.blocks=3"],
     "five depthwise blocks": candidate(blocks=[0, 1, 2, 2], block="depthwise"),
     "three broadcasted blocks": candidate(blocks=[0, 1, 1, 1], block="broadcasted"),
-    "shipped weights": ["model.pretrained=synthetic"],
-    "shipped weights, no augmentation": ["model.pretrained=synthetic", "augment=none"],
-    "shipped weights, wider changes": [
-        "model.pretrained=synthetic",
-        *("augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"),
-    ],
-    "shipped weights, mixup": ["model.pretrained=synthetic", "augment.mixup=0.3"],
-    "shipped weights, clips of 0.5 s": ["model.pretrained=synthetic", "audio.seconds=0.5"],
+    "weights": SHIPPED,
+    "weights, no augmentation": [*SHIPPED, "augment=none"],
+    "weights, no shift of rows": [*SHIPPED, "augment.frequency_shift=0.0"],
+    "weights, wider changes": [*SHIPPED, *WIDER],
+    "weights, mixup": [*SHIPPED, "augment.mixup=0.3"],
+    "weights, clips of 0.5 s": [*SHIPPED, "audio.seconds=0.5"],
 }
 
 
@@ -133,14 +129,16 @@ def train(run: Run) -> None:
 
 def planned(arguments: argparse.Namespace) -> list[Run]:
     """Every run that the table needs, a row after another."""
-    rows = {
-        name: overrides for name, overrides in ROWS.items() if arguments.rows is None or _is_asked(name, arguments.rows)
-    }
+    rows = {name: overrides for name, overrides in ROWS.items() if _is_asked(name, arguments.rows)}
     if not rows:
-        raise AudioidError(f"--rows: none begins so; there are {', '.join(ROWS)}")
+        raise AudioidError(f"--rows: none begins so; there are {'; '.join(ROWS)}")
     found = corpora(arguments.corpus, arguments.groups)
+    folds, shorter, out = arguments.folds, list[str](), arguments.out
     if arguments.without_built_in:
         del found[BUILT_IN]
+    if arguments.quick:
+        found, folds, out = {BUILT_IN: corpora([], [])[BUILT_IN]}, 1, out / "quick"
+        shorter = ["data.per_class=15", "trainer.max_epochs=5"]
     protocol = [
         f"split.folds={arguments.of}",
         "split=kfold",
@@ -153,18 +151,20 @@ def planned(arguments: argparse.Namespace) -> list[Run]:
             corpus,
             arm,
             fold,
-            arguments.out / re.sub("[^a-z0-9.]+", "-", row) / corpus / f"{arm}-{fold}",
-            [*protocol, f"transform={arm}", f"split.fold={fold}", f"seed={fold}", *where, *overrides],
+            out / re.sub("[^a-z0-9.]+", "-", row) / corpus / f"{arm}-{fold}",
+            [*protocol, f"transform={arm}", f"split.fold={fold}", f"seed={fold}", *where, *overrides, *shorter],
         )
         for row, overrides in rows.items()
         for corpus, where in found.items()
-        for fold in range(arguments.folds)
+        for fold in range(folds)
         for arm in ARMS
     ]
 
 
 def _is_asked(name: str, asked: str) -> bool:
-    return any(name.startswith(beginning) for beginning in asked.split(";"))
+    return asked == "all" or any(
+        name == each or (each not in ROWS and name.startswith(each)) for each in asked.split(";")
+    )
 
 
 def table(runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -197,7 +197,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", action="append", default=[], metavar="NAME=DIR", help="a folder for each label")
     parser.add_argument("--groups", action="append", default=[], metavar="NAME=REGEX", help="as data.group_pattern")
-    parser.add_argument("--rows", metavar="BEGINNING;...", help="those alone that begin so; default: all")
+    parser.add_argument(
+        "--rows",
+        metavar="BEGINNING;...",
+        default=CHIEF,
+        help="that are called, or else begin, so, or all; default: what counts most",
+    )
     parser.add_argument("--without-built-in", action="store_true", help="the folders alone")
     parser.add_argument("--of", type=int, default=5, help="folds of each corpus; default: 5")
     parser.add_argument("--folds", type=int, default=2, help="how many of them; default: 2")
@@ -205,6 +210,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time; default: cores")
     parser.add_argument("--out", type=Path, default=Path("outputs/recipe"), help="where the runs go")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="five epochs, one fold of a small built-in corpus")
     arguments = parser.parse_args()
     sys.path.insert(0, here := str(Path(__file__).parent))
     os.environ["PYTHONPATH"] = here
