@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--without-built-in", action="store_true", help="the folders alone")
     parser.add_argument("--of", type=int, default=5, help="folds of each corpus; default: 5")
     parser.add_argument("--folds", type=int, default=2, help="how many of them; default: 2")
-    parser.add_argument("--precision", default="32-true", help="as trainer.precision")
+    parser.add_argument("--precision", default="32-true", help="as trainer.precision; default: 32-true")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs at a time; default: cores")
     parser.add_argument("--out", type=Path, default=Path("outputs/recipe"), help="where the runs go")
     parser.add_argument("--json", type=Path, metavar="FILE")
