@@ -14,6 +14,8 @@ from torch.distributions import Beta
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from audioid.models.cnn import Residual
+
 
 class Squeeze(nn.Module):
     """Squeeze-and-excitation (Hu et al. 2018) by a quarter."""
@@ -32,22 +34,12 @@ class Squeeze(nn.Module):
         return cast(Tensor, features * self.gate(features))
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions beside the identity (He et al. 2016)."""
+class Squeezed(Residual):
+    """The default's residual block with a gate on what it adds."""
 
-    def __init__(self, channels: int, *extra: nn.Module) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            *extra,
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        return functional.relu(features + self.branch(features))
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.branch.append(Squeeze(channels))
 
 
 class Depthwise(nn.Module):
@@ -91,7 +83,7 @@ class Broadcasted(nn.Module):
 
 BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     "residual": Residual,
-    "squeezed": lambda channels: Residual(channels, Squeeze(channels)),
+    "squeezed": Squeezed,
     "depthwise": Depthwise,
     "broadcasted": Broadcasted,
 }
