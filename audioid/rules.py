@@ -22,8 +22,7 @@ from audioid.schema import (
     TimmSettings,
 )
 from audioid.targets import check_target
-from audioid.training.augment_rules import as_shown as augment_as_shown
-from audioid.training.augment_rules import check_augment
+from audioid.training import augment_rules
 from audioid.transforms.rules import check_transform
 
 
@@ -32,7 +31,8 @@ def as_shown(settings: Settings, auto: Mapping[str, Any]) -> Settings:
     augment, image = settings.augment, settings.image.model_dump()
     if not isinstance(augment, AugmentSettings) or augment.name != "auto":
         return settings
-    values = augment_as_shown(augment.model_dump(), auto, settings.transform.model_dump(), image, settings.audio.level)
+    picture = (settings.transform.model_dump(), image, settings.audio.level)
+    values = augment_rules.as_shown(augment.model_dump(), auto, *picture)
     return settings.model_copy(update={"augment": AugmentSettings(**values)})
 
 
@@ -45,7 +45,9 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
     check_transform(*(getattr(settings, group).model_dump() for group in ("transform", "image", "audio")))
     augment, image, audio = settings.augment, settings.image, settings.audio
     if isinstance(augment, AugmentSettings):
-        check_augment(augment.model_dump(), settings.transform.model_dump(), image.model_dump(), audio.level)
+        augment_rules.check_augment(
+            augment.model_dump(), settings.transform.model_dump(), image.model_dump(), audio.level
+        )
     split = settings.split
     if isinstance(settings.data, GeneratedDataSettings) and split.group == "near_duplicates":
         raise AudioidError("split.group: data=generated has no files to search for near-duplicates; leave it at index")

@@ -108,6 +108,8 @@ def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {BUILT_IN: []}
     patterns = dict(text.split("=", 1) for text in groups)
     for text in folders:
+        if "=" not in text:
+            raise AudioidError(f"--corpus: {text} has no name; give it as NAME=DIR")
         name, root = text.split("=", 1)
         apart = [f"data.group_pattern='{patterns[name]}'"] if name in patterns else ["split.group=near_duplicates"]
         found[name] = ["data=folder", f"data.root='{root}'", *apart]
@@ -136,6 +138,8 @@ def planned(arguments: argparse.Namespace) -> list[Run]:
     folds, shorter, out = arguments.folds, list[str](), arguments.out
     if arguments.without_built_in:
         del found[BUILT_IN]
+        if not found:
+            raise AudioidError("--without-built-in: leaves no corpus; name one with --corpus")
     if arguments.quick:
         found, folds, out = {BUILT_IN: corpora([], [])[BUILT_IN]}, 1, out / "quick"
         shorter = ["data.per_class=15", "trainer.max_epochs=5"]
@@ -170,12 +174,13 @@ def _is_asked(name: str, asked: str) -> bool:
 def table(runs: Sequence[Run]) -> list[dict[str, str]]:
     """A line a row: validation accuracy by corpus and picture, the mean of all, and the change of it from the base.
 
-    The base is the first row; the spread is the standard error over corpora, pictures and folds, paired.
+    The base is `BASE_ROW`, if it is among them, else the first row. The spread is the standard error over corpora and
+    folds: pictures, which judge by the same recordings, are averaged before.
     """
     accuracy = {(run.row, run.corpus, run.arm, run.fold): 100 * run.accuracy for run in runs}
     rows = list(dict.fromkeys(run.row for run in runs))
     cells = list(dict.fromkeys((run.corpus, run.arm) for run in runs))
-    folds = sorted({run.fold for run in runs})
+    folds, corpora_here = sorted({run.fold for run in runs}), dict.fromkeys(run.corpus for run in runs)
     lines = []
     for row in rows:
         line = {"recipe": row}
@@ -183,7 +188,11 @@ def table(runs: Sequence[Run]) -> list[dict[str, str]]:
             line[f"{corpus} {arm}"] = f"{fmean(accuracy[row, corpus, arm, fold] for fold in folds):.1f}"
         line["mean"] = f"{fmean(accuracy[row, *cell, fold] for cell in cells for fold in folds):.1f}"
         base = rows[0] if BASE_ROW not in rows else BASE_ROW
-        gains = [accuracy[row, *cell, fold] - accuracy[base, *cell, fold] for cell in cells for fold in folds]
+        gains = [
+            fmean(accuracy[row, corpus, arm, fold] - accuracy[base, corpus, arm, fold] for arm in ARMS)
+            for corpus in corpora_here
+            for fold in folds
+        ]
         line["gain"] = "" if row == base else f"{fmean(gains):+.1f} ± {_standard_error(gains):.1f}"
         lines.append(line)
     return lines
@@ -212,8 +221,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="five epochs, one fold of a small built-in corpus")
     arguments = parser.parse_args()
-    sys.path.insert(0, here := str(Path(__file__).parent))
-    os.environ["PYTHONPATH"] = here
     runs = planned(arguments)
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
         for number, (run, _) in enumerate(zip(runs, pool.map(train, runs), strict=True), 1):

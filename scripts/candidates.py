@@ -6,7 +6,7 @@ the picture, averaged weights), it is a layer that acts in training, so that the
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -212,7 +212,7 @@ class Averaged(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if not self.training:
             return cast(Tensor, self.average(images))
-        if images.requires_grad or torch.is_grad_enabled():
+        if torch.is_grad_enabled():
             self.average.update_parameters(self.network)
         return cast(Tensor, self.network(images))
 
@@ -224,8 +224,6 @@ def network(
     image_size: int,
     width: int = 32,
     depth: int = 4,
-    widest: int = 4,
-    stem: int = 5,
     dropout: float = 0.2,
     block: str = "residual",
     blocks: Sequence[int] = (),
@@ -233,18 +231,14 @@ def network(
     inputs: Sequence[str] = (),
     mixstyle: bool = False,
     blur: bool = False,
-    drop_time: bool = False,
     average: float = 0.0,
-    **unused: Any,
 ) -> nn.Module:
     """Strided convolutions as in the default, `blocks[stage]` blocks of one kind after each stage's."""
-    if unused:
-        raise ValueError(f"unknown: {', '.join(unused)}")
     layers: list[nn.Module] = [INPUTS[name]() for name in inputs]
     channels = in_channels + list(inputs).count("coordinates")
     for stage in range(depth):
-        wider = width * min(2**stage, widest)
-        kernel = stem if stage == 0 else 3
+        wider = width * min(2**stage, 4)
+        kernel = 5 if stage == 0 else 3
         layers.append(
             nn.Conv2d(channels, wider, kernel, stride=1 if blur and stage else 2, padding=kernel // 2, bias=False)
         )

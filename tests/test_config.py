@@ -295,6 +295,7 @@ def test_where_things_are_stored_is_not_taken_from_a_folder(tmp_path: Path) -> N
         (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "trainer.precision: 16-mixed needs a GPU"),
         (["transform=cwt", "transform.scales=[1,100000000]"], "transform.scales: "),
         (["model.depth=8", "image.size=8", "data.batch_size=1"], "data.batch_size: "),
+        (["model.depth=2", "model.blocks=3"], "model.blocks: 3 come after the last of 2 convolutions"),
         (["--config-dir", "nonesuch"], "--config-dir: nonesuch is no folder"),
         (["~experiment"], "~experiment: a key cannot be taken away"),
         (["transform=cwt", "transform.wavelet=gmw0.001-0.001"], "transform.wavelet: there is no 'gmw0.001-0.001'"),

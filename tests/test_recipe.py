@@ -72,4 +72,4 @@ def test_gains_are_paired(tmp_path: Path) -> None:
         "recipe": BASE_ROW, "machines cwt": "55.0", "machines fft": "55.0", "mean": "55.0", "gain": ""
     }  # fmt: skip
     assert mixup["mean"] == "58.0"
-    assert mixup["gain"] == "+3.0 ± 0.6"  # 2, 2, 4, 4: a deviation of 1.15 over the root of 4
+    assert mixup["gain"] == "+3.0 ± 1.0"  # 2 and 4: a deviation of 1.41 over the root of 2

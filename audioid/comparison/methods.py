@@ -171,9 +171,10 @@ def _either(values: Iterable[str | None]) -> str | None:
 def _augmentation(run: Run) -> str:
     """`auto (frequency_shift 0.06, time_mask 0.15)`; `none` where nothing is changed."""
     keys = [key for key in run.settings if key.startswith("augment.") and key != "augment.p"]
-    changes = {key: value for key in keys if (value := run.settings[key]) not in ("0.0", "0", "None")}
-    told = ", ".join(f"{key.removeprefix('augment.')} {value}" for key, value in changes.items())
-    return f"{run.settings.get('augment')} ({told})" if told else "none"
+    off = dict.fromkeys(keys, ("0.0", "0", "None")) | {"augment.min_snr_db": ("None",)}  # 0 dB is much noise
+    changes = [(key.removeprefix("augment."), run.settings[key]) for key in keys if run.settings[key] not in off[key]]
+    name = run.settings.get("augment", "none")
+    return f"{name} ({', '.join(map(' '.join, changes))})" if changes else name.replace("auto", "none")
 
 
 def _options(runs: Sequence[Run], group: str) -> str:

@@ -17,7 +17,7 @@ def as_shown(
     image: Mapping[str, Any],
     level: str,
 ) -> dict[str, Any]:
-    """What `augment=auto` comes to: changes that such pictures cannot show are left out, unless somebody chose them.
+    """What `augment=auto` comes to: changes that such pictures cannot show are left out, where nobody chose others.
 
     `defaults` are the option's values where nobody chose others.
     """

@@ -141,7 +141,7 @@ def stretch_columns(images: Tensor, speed: Tensor) -> Tensor:
     source = (centre * speed[:, None] - 0.5).clamp(min=0)
     below = source.floor().clamp(max=last - 1)
     first, second = (_columns(images, below.long() + more) for more in (0, 1))
-    between, is_there = ((each[:, None, None]).to(images.dtype) for each in (source - below, source <= last))
+    between, is_there = (each[:, None, None].to(images.dtype) for each in (source - below, source <= last))
     return _as_loud(torch.lerp(first, second, between) * is_there, images)
 
 

@@ -114,11 +114,12 @@ def test_the_paragraph_says_how_settings_were_chosen(write_run: Any, tmp_path: P
 
 
 def test_the_paragraph_says_how_recordings_were_changed(write_run: Any, tmp_path: Path) -> None:
-    changes = {"p": 0.5, "tilt_db": 12.0, "time_mask": 0.15, "min_snr_db": None, "mixup": 0.0}
-    for transform, augment in (("cwt", changes), ("mfcc", dict.fromkeys(changes, 0.0))):
+    changes = {"p": 0.5, "tilt_db": 12.0, "time_mask": 0.15, "min_snr_db": 0.0, "mixup": 0.0}
+    nothing = dict.fromkeys(changes, 0.0) | {"min_snr_db": None}
+    for transform, augment in (("cwt", changes), ("mfcc", nothing)):
         settings = {"transform": {"name": transform}, "model": {"name": "cnn"}, "augment": {"name": "auto", **augment}}
         write_run(transform, 0, 0.9, settings=settings)
-    assert "augmentation auto (tilt_db 12.0, time_mask 0.15) or none)" in paragraph(tmp_path)
+    assert "augmentation auto (min_snr_db 0.0, tilt_db 12.0, time_mask 0.15) or none)" in paragraph(tmp_path)
 
 
 def paragraph(root: Path) -> str:
