@@ -89,6 +89,8 @@ def check_options(description: Description, file: Path, trust: Collection[str]) 
                 registry.import_option(group, name)
         for section in SECTIONS:
             checked_option(section, getattr(description, section))
+        if description.audio["seconds"] == "auto":
+            raise AudioidError("audio.seconds: auto is no length; it must be a number")
     except AudioidError as error:
         raise AudioidError(_told(file, error)) from error
     if (target := description.model.get("target")) is not None and target not in trust:

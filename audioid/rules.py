@@ -49,6 +49,8 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
             augment.model_dump(), settings.transform.model_dump(), image.model_dump(), audio.level
         )
     split = settings.split
+    if isinstance(settings.data, GeneratedDataSettings) and audio.seconds == "auto":
+        raise AudioidError("audio.seconds: generated sounds are as long as it says; choose a number")
     if isinstance(settings.data, GeneratedDataSettings) and split.group == "near_duplicates":
         raise AudioidError("split.group: data=generated has no files to search for near-duplicates; leave it at index")
     if problem := split_problem(split.model_dump(), split_defaults):

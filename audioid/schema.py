@@ -26,11 +26,17 @@ def _pattern(text: str) -> str:
 
 class AudioSettings(Section):
     sample_rate: Annotated[int, Field(ge=1000, le=768000)]
-    seconds: Annotated[float, Field(gt=0, le=3600)]
+    seconds: Annotated[float, Field(gt=0, le=3600)] | Literal["auto"]
     start: Literal["beginning", "onset", "loudest", "random"]
     padding: Literal["end", "center", "repeat"]
     remove_dc: bool
     level: Literal["none", "peak", "rms"]
+
+    @property
+    def n_samples(self) -> int:
+        """Of each clip, once its length is a number."""
+        assert self.seconds != "auto"
+        return round(self.sample_rate * self.seconds)
 
 
 class ImageSettings(Section):

@@ -55,7 +55,8 @@ ROWS: dict[str, list[str]] = {
     "no shift of rows": [*SCRATCH, "augment.frequency_shift=0.0"],
     "mixup": [*SCRATCH, "augment.mixup=0.3"],
     "time shift": [*SCRATCH, "augment.time_shift=0.1"],
-    "clips of 0.5 s": [*SCRATCH, "audio.seconds=0.5"],
+    "clips as long as they sound": [*SCRATCH, "audio.seconds=auto"],
+    "clips from the onset": [*SCRATCH, "audio.start=onset"],
     "dropout 0.5": [*SCRATCH, "model.dropout=0.5"],
     "learning rate 0.004": [*SCRATCH, "optimizer.lr=0.004"],
     "weight decay 0.1": [*SCRATCH, "optimizer.weight_decay=0.1"],
@@ -82,7 +83,8 @@ ROWS: dict[str, list[str]] = {
     "weights, no shift of rows": [*SHIPPED, "augment.frequency_shift=0.0"],
     "weights, wider changes": [*SHIPPED, *WIDER],
     "weights, mixup": [*SHIPPED, "augment.mixup=0.3"],
-    "weights, clips of 0.5 s": [*SHIPPED, "audio.seconds=0.5"],
+    "weights, clips as long as they sound": [*SHIPPED, "audio.seconds=auto"],
+    "weights, clips from the onset": [*SHIPPED, "audio.start=onset"],
 }
 
 

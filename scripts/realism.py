@@ -23,8 +23,9 @@ from audioid.errors import AudioidError
 from audioid.generator.generator import Generator
 from audioid.generator.kinds import KINDS
 
-SETTINGS = compose(["transform=fft", "model.width=16"])
-SAMPLE_RATE, SECONDS = SETTINGS.audio.sample_rate, SETTINGS.audio.seconds
+SECONDS = 1.0
+SETTINGS = compose(["transform=fft", "model.width=16", f"audio.seconds={SECONDS}"])
+SAMPLE_RATE = SETTINGS.audio.sample_rate
 FRAME = 110  # samples, 5 ms
 LOW, HIGH = 40.0, 10_000.0  # hertz: what the pictures show
 SILENCE = 1e-5  # of the peak, -100 dB

@@ -34,7 +34,7 @@ def prepare(config: DictConfig) -> None:
     with watch("total"):
         device = device_of(settings)
         recordings = load_waveforms(settings, watch, device=device, shard=shard)
-        compute_images(settings, recordings, watch, device=device)
+        compute_images(recordings, watch, device=device)
     name = "all shards" if shard is None else f"shard {shard} of {shards}"
     unreadable = len(recordings.stored) - len(recordings.usable)
     print(

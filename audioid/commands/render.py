@@ -39,7 +39,7 @@ def work() -> None:
     for settings in all_settings:
         started = time.perf_counter()
         recordings = load_waveforms(settings, Stopwatch(), device="cpu")
-        images = compute_images(settings, recordings, Stopwatch(), device="cpu")
+        images = compute_images(recordings, Stopwatch(), device="cpu")
         folder, skipped = arguments.out / settings.transform.name, recordings.index.skipped
         signed = settings.image.amplitude_scale == "signed" or transform_class(settings.transform.name).is_signed
         render(recordings.index, images, folder, signed=signed)

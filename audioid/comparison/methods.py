@@ -92,11 +92,20 @@ def _pictures(comparison: Comparison, run: Run) -> str:
         told = f" ({', '.join(each for each in options if not each.endswith(' None'))})" if options else ""
         arms.append(f"{summary.arm.name}{told}")
     return (
-        f"Clips of {value('audio.seconds')} s at {f'{int(rate):,}' if rate.isdecimal() else rate} Hz became images of "
+        f"Clips of {_lengths(comparison)} at {f'{int(rate):,}' if rate.isdecimal() else rate} Hz became images of "
         f"{value('image.size')} x {value('image.size')} values from {value('image.f_min')} to "
         f"{value('image.f_max')} Hz ({value('image.frequency_scale')} rows, {value('image.amplitude_scale')} values): "
         f"{'; '.join(arms)}."
     )
+
+
+def _lengths(comparison: Comparison) -> str:
+    runs = [run for summary in comparison.summaries for run in summary.arm.runs]
+    if (asked := runs[0].settings.get("audio.seconds")) != "auto":
+        return f"{asked} s"
+    found = sorted({run.clip_seconds or 0.0 for run in runs})
+    span = f"{found[0]:g}{f' to {found[-1]:g}' * (len(found) > 1)}"
+    return f"{span} s (as long as nine of ten recordings to train on sound)"
 
 
 def _training(runs: Sequence[Run]) -> str:

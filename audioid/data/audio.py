@@ -181,12 +181,10 @@ def _start(path: Path, window: int, start: str) -> int:
             with path.open("rb") as content:
                 digest = hashlib.blake2b(content.read(2**16), digest_size=8).digest()
             return int.from_bytes(digest, "big") % (latest + 1)
-        hop = math.ceil(file.samplerate * HOP_SECONDS)
-        power = _hop_power(file, hop)
+        hop, power = hop_power(file)
     last = max(0, power.size - math.ceil(window / hop))
     if start == "onset":
-        threshold = power.max(initial=0.0) * 10 ** (ONSET_DECIBEL / 10)
-        first = int(np.argmax(power >= threshold)) if power.size else 0
+        first = onset(power)
     else:
         total = np.concatenate([[0.0], np.cumsum(power)])
         hops = power.size - last
@@ -194,15 +192,23 @@ def _start(path: Path, window: int, start: str) -> int:
     return min(first, last) * hop
 
 
-def _hop_power(file: soundfile.SoundFile, hop: int) -> NDArray[np.float64]:
-    """Variance within each `hop` frames (so that a DC offset does not count) of what is searched."""
+def onset(power: NDArray[np.float64]) -> int:
+    """The first of the hops of `hop_power` whose level is within 30 dB of the loudest; 0 where there are none."""
+    threshold = power.max(initial=0.0) * 10 ** (ONSET_DECIBEL / 10)
+    return int(np.argmax(power >= threshold)) if power.size else 0
+
+
+def hop_power(file: soundfile.SoundFile) -> tuple[int, NDArray[np.float64]]:
+    """Frames of a hop of 5 ms, and the variance within each `(hops,)` (so that a DC offset does not count), of a file
+    just opened, as far as it is searched."""
+    hop = math.ceil(file.samplerate * HOP_SECONDS)
     powers, rest = [], np.empty(0, np.float32)
     for block in _mono_blocks(file, SEARCH_VALUES // file.channels):
         block = np.concatenate([rest, block])
         whole = len(block) // hop * hop
         powers.append(block[:whole].reshape(-1, hop).var(axis=1, dtype=np.float64))
         rest = block[whole:]
-    return np.concatenate([*powers, np.empty(0)])
+    return hop, np.concatenate([*powers, np.empty(0)])
 
 
 def levelled(wave: Waveform, *, remove_dc: bool, level: str) -> Waveform:

@@ -56,9 +56,29 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
 
 
 def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
-    """The parts of the index, with a warning of each recording that is in two of them byte for byte.
+    """As `parts_of`, with a warning of each recording that is in two of them byte for byte.
 
-    With `train_per_class` as `at_most` says.
+    Raises:
+        AudioidError: as `parts_of`.
+    """
+    found = parts_of(index, settings, cache)
+    if pairs := equal_across_parts(found, index.table["checksum"]):
+        named = [
+            f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
+        ]
+        shown = [f"{named[one]} = {named[two]}" for one, two in pairs[:PAIRS_SHOWN]]
+        more = f" and {len(pairs) - PAIRS_SHOWN} more" if len(pairs) > PAIRS_SHOWN else ""
+        logger.warning(
+            "split=%s: the same bytes are in two parts, so the figures flatter: %s%s; keep one of each",
+            settings.name,
+            ", ".join(shown),
+            more,
+        )
+    return found
+
+
+def parts_of(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
+    """The parts of the index, with `train_per_class` as `at_most` says.
 
     Raises:
         AudioidError: as `split`; near-duplicates shall be kept together where official parts leave none to be drawn.
@@ -82,18 +102,6 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
         fold=settings.fold,
         seed=settings.seed,
     )
-    if pairs := equal_across_parts(found, index.table["checksum"]):
-        named = [
-            f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
-        ]
-        shown = [f"{named[one]} = {named[two]}" for one, two in pairs[:PAIRS_SHOWN]]
-        more = f" and {len(pairs) - PAIRS_SHOWN} more" if len(pairs) > PAIRS_SHOWN else ""
-        logger.warning(
-            "split=%s: the same bytes are in two parts, so the figures flatter: %s%s; keep one of each",
-            settings.name,
-            ", ".join(shown),
-            more,
-        )
     if settings.train_per_class is None:
         return found
     return at_most(found, index.targets, settings.train_per_class, seed=settings.seed, groups=groups)

@@ -16,6 +16,7 @@ from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
+from audioid.pipeline.clip_length import with_clip_length
 from audioid.pipeline.generated import generated_index, generated_waveforms
 from audioid.schema import GeneratedDataSettings, Settings
 from audioid.transforms import transform_class
@@ -23,8 +24,12 @@ from audioid.transforms import transform_class
 
 @dataclass(frozen=True)
 class Recordings:
-    """The readable recordings of a corpus. `stored` has a row for the unreadable ones too; `usable` are the others'."""
+    """The readable recordings of a corpus. `stored` has a row for the unreadable ones too; `usable` are the others'.
 
+    `settings` are those asked for, `audio.seconds` a number.
+    """
+
+    settings: Settings
     index: Index
     stored: StoredRows
     usable: NDArray[np.intp]
@@ -32,8 +37,12 @@ class Recordings:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Rows of the index, of the waveforms and of the images correspond; the split names them by number."""
+    """Rows of the index, of the waveforms and of the images correspond; the split names them by number.
 
+    `settings` are as in `Recordings`.
+    """
+
+    settings: Settings
     index: Index
     split: SplitIndices
     waveforms: StoredRows
@@ -66,8 +75,8 @@ def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> Prepar
     index.refuse_lost_labels()
     # Before any image is made, since a split that is not possible is the commonest mistake.
     parts = split_corpus(index, settings.split, Path(settings.store.root).expanduser())
-    images = compute_images(settings, recordings, watch, device=device)
-    return PreparedData(index, parts, recordings.stored.only(recordings.usable), images)
+    images = compute_images(recordings, watch, device=device)
+    return PreparedData(recordings.settings, index, parts, recordings.stored.only(recordings.usable), images)
 
 
 def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: int | None = None) -> Recordings:
@@ -81,10 +90,12 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
     # Of several processes one reads all headers, and the others find them in the cache.
     with watch("index"), FileLock(cache / "index.lock"):
         index = _read_index(settings, cache)
+    with watch("decode"):
+        if settings.audio.seconds == "auto":
+            settings = with_clip_length(settings, index, _store(settings))
         _check_room(settings, index)
         if shard is not None:
             index = stages.only_shard(index, shard, settings.store.shards)
-    with watch("decode"):
         stored = _waveforms(settings, index, device)
     checksums = index.table["checksum"]
     is_unreadable = checksums.isin(stored.failed)
@@ -95,15 +106,16 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
     if unreadable and settings.data.on_unreadable == "fail":
         path, reason = unreadable[0]
         raise AudioidError(f"{index.root / path}: {reason}; mend or remove it, or set data.on_unreadable=skip")
-    return Recordings(index.without(unreadable), stored, np.flatnonzero(~is_unreadable))
+    return Recordings(settings, index.without(unreadable), stored, np.flatnonzero(~is_unreadable))
 
 
-def compute_images(settings: Settings, recordings: Recordings, watch: Stopwatch, *, device: str) -> StoredRows:
+def compute_images(recordings: Recordings, watch: Stopwatch, *, device: str) -> StoredRows:
     """The images of the readable recordings.
 
     Raises:
         AudioidError: the settings allow no images.
     """
+    settings = recordings.settings
     with watch("transform"):
         stored = stages.images(
             recordings.stored,
@@ -132,9 +144,8 @@ def _waveforms(settings: Settings, index: Index, device: str) -> StoredRows:
 
 def _check_room(settings: Settings, index: Index) -> None:
     """Raises AudioidError where the store cannot hold all waveforms and images, so that some would push others out."""
-    samples = settings.audio.sample_rate * settings.audio.seconds
     pixels = transform_class(settings.transform.name).channels * settings.image.size**2
-    needed = index.table["checksum"].nunique() * 4 * (samples + pixels) / 2**30
+    needed = index.table["checksum"].nunique() * 4 * (settings.audio.n_samples + pixels) / 2**30
     if needed > settings.store.max_gib:
         raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")
 

@@ -66,13 +66,14 @@ def _needed(run: Run) -> _Needed:
     config = read_yaml(run.folder / ".hydra" / "config.yaml")
     # Of the options of other packages only those are known here that the caller has imported already.
     groups: dict[str, Any] = {group: checked_option(group, config.get(group)) for group in _Needed.__annotations__}
+    if groups["audio"].seconds == "auto":
+        groups["audio"] = groups["audio"].model_copy(update={"seconds": run.clip_seconds})
     return _Needed(**groups)
 
 
 def _shown(settings: _Needed, paths: Sequence[str]) -> dict[str, Shown]:
     audio = settings.audio
-    n_samples = round(audio.sample_rate * audio.seconds)
-    wanted = [path for path in dict.fromkeys(paths) if _is_below(path)][: MOST_SAMPLES // max(1, n_samples)]
+    wanted = [path for path in dict.fromkeys(paths) if _is_below(path)][: MOST_SAMPLES // max(1, audio.n_samples)]
     with ThreadPoolExecutor() as pool:
         waveforms = _waveforms(settings, wanted, pool)
         if not waveforms:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from audioid import transforms
 from audioid.code_version import code_version, sources_version
 from audioid.data import audio as decoding
+from audioid.data import clip_length
 from audioid.data.audio import Unreadable, load
 from audioid.data.index import Index
 from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
@@ -41,6 +42,24 @@ def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: i
 
     version = sources_version([decoding], decoding.DECODERS)
     stage = Stage("waveforms", version, audio, (round(audio["sample_rate"] * audio["seconds"]),))
+    return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
+
+
+def sounding(index: Index, store: Store, *, start: str, shards: int) -> StoredRows:
+    """For each of the index's recordings its `sounding_seconds`, `(1,)`; `failed` as in `waveforms`."""
+
+    def measured(number: np.intp) -> Row | str:
+        try:
+            return np.array([clip_length.sounding_seconds(paths[number], start=start)], np.float32)
+        except Unreadable as error:
+            return error.reason
+
+    def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
+        with ThreadPoolExecutor() as pool:
+            yield from pool.map(measured, numbers)
+
+    paths = [index.root / path for path in index.table["path"]]
+    stage = Stage("sounding", sources_version([clip_length, decoding], decoding.DECODERS), {"start": start}, (1,))
     return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
 
 

@@ -42,8 +42,11 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)
         prepared = prepare_data(settings, watch, device=device)
+        asked, settings = settings, prepared.settings
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         print(f"  {_described(prepared)}", flush=True)
+        if asked.audio.seconds == "auto":
+            print(f"  clips of {settings.audio.seconds:g} s, as nine of ten recordings to train on sound", flush=True)
         classifier = build(settings, prepared)
         if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
             print(f"  {told(settings.augment.model_dump())}", flush=True)
@@ -52,8 +55,8 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         progress = read_progress(folder, budget, prepared.index.digest)
         if not progress.epochs:
             progress = _begun(classifier, settings)
-        claim(folder, settings, overrides)
-        values = settings.model_dump()
+        claim(folder, asked, overrides)
+        values = asked.model_dump()
         reporter = Reporter(values, hyperparameters(values, overrides))
         with watch("fit"):
             fitted = fit(

@@ -23,7 +23,7 @@ LOG_EYE = np.log(np.eye(6) + 1e-30)
 
 def all_tested(index: Index) -> PreparedData:
     rows = np.arange(len(index.table))
-    return PreparedData(index, SplitIndices(rows[:0], rows[:0], rows), None, None)  # type: ignore[arg-type]
+    return PreparedData(None, index, SplitIndices(rows[:0], rows[:0], rows), None, None)  # type: ignore[arg-type]
 
 
 def test_near_duplicates_are_the_groups_of_a_corpus_without_any(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     labels = ["a", "b", "c", "d"]
     index = Index(Path(), pd.DataFrame({"label": [labels[target] for target in targets]}))
     index.__dict__["classes"] = labels
-    prepared = PreparedData(index, SplitIndices(rows, rows[:0], rows), logits, logits)  # type: ignore[arg-type]
+    prepared = PreparedData(None, index, SplitIndices(rows, rows[:0], rows), logits, logits)  # type: ignore[arg-type]
     found = evaluate(Named(), prepared, batch_size=2, device="cpu")  # type: ignore[arg-type]
     of_each = [f1_score(targets == each, np.array(predicted) == each, zero_division=0) for each in range(4)]
     assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
@@ -214,7 +214,8 @@ def test_the_network_runs_once_for_each_recording() -> None:
     rows = np.arange(6)
     images = np.random.default_rng(0).random((6, 1, 4, 4), dtype=np.float32)
     index = Index(Path(), pd.DataFrame({"label": list("aabbab")}))
-    prepared = PreparedData(index, SplitIndices(rows[:3], rows[3:4], rows[4:]), images, images)  # type: ignore[arg-type]
+    parts = SplitIndices(rows[:3], rows[3:4], rows[4:])
+    prepared = PreparedData(None, index, parts, images, images)  # type: ignore[arg-type]
     network, seen = Network(torch.nn.Flatten(), torch.nn.Linear(16, 2)), list[int]()
     network.features.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     classifier = AudioClassifier(torch.nn.Identity(), torch.nn.Identity(), network)  # type: ignore[arg-type]
