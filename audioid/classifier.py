@@ -39,6 +39,17 @@ class AudioClassifier(nn.Module):
         return features
 
 
+def log_probabilities(logits: Tensor, counts: Tensor) -> Tensor:
+    """Of recordings `(recordings, classes)`, from the logits of all their clips and how many each has, `(recordings,)`.
+
+    Several clips' log-probabilities are averaged, and what comes out is made to sum to one: the geometric mean.
+    """
+    found = logits.log_softmax(1)
+    if len(counts) == len(logits):
+        return found
+    return torch.segment_reduce(found, "mean", lengths=counts, axis=0).log_softmax(1)
+
+
 def build_classifier(
     *,
     audio: Mapping[str, Any],

@@ -39,7 +39,7 @@ class TrainedModel:
     """What turns recordings into names."""
 
     labels: list[str]
-    audio: dict[str, Any]  # the keyword arguments of `audioid.data.audio.load`
+    audio: dict[str, Any]  # the keyword arguments of `audioid.data.clips.load_clips`
     classifier: AudioClassifier  # in evaluation mode
 
 

@@ -27,6 +27,7 @@ def _pattern(text: str) -> str:
 class AudioSettings(Section):
     sample_rate: Annotated[int, Field(ge=1000, le=768000)]
     seconds: Annotated[float, Field(gt=0, le=3600)] | Literal["auto"]
+    windows: Annotated[int, Field(ge=1, le=10**6)] | Literal["all"] = 1  # as was so before there was a choice
     start: Literal["beginning", "onset", "loudest", "random"]
     padding: Literal["end", "center", "repeat"]
     remove_dc: bool

@@ -62,7 +62,7 @@ def recordings(
     waveforms, labels, groups = [], [], []
     for path, label, group in table[["path", "label", "group"]].itertuples(index=False, name=None):
         try:
-            waveforms.append(load(root / path, **SETTINGS.audio.model_dump()))
+            waveforms.append(load(root / path, **SETTINGS.audio.model_dump(exclude={"windows"})))
         except Unreadable:
             continue
         labels.append(label)

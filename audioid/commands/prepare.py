@@ -36,9 +36,9 @@ def prepare(config: DictConfig) -> None:
         recordings = load_waveforms(settings, watch, device=device, shard=shard)
         compute_images(recordings, watch, device=device)
     name = "all shards" if shard is None else f"shard {shard} of {shards}"
-    unreadable = len(recordings.stored) - len(recordings.usable)
+    count, unreadable = len(recordings.index.table) + recordings.unreadable, recordings.unreadable
     print(
-        f"{settings.transform.name}, {name}: {len(recordings.stored)} recordings, {unreadable} of them unreadable,"
+        f"{settings.transform.name}, {name}: {count} recordings, {unreadable} of them unreadable,"
         f" in {watch.seconds['total']:.1f} s",
         flush=True,
     )

@@ -91,12 +91,20 @@ def _pictures(comparison: Comparison, run: Run) -> str:
         options = [f"{k.removeprefix('transform.')} {v}" for k, v in settings.items() if k.startswith("transform.")]
         told = f" ({', '.join(each for each in options if not each.endswith(' None'))})" if options else ""
         arms.append(f"{summary.arm.name}{told}")
+    hertz = f"{int(rate):,}" if rate.isdecimal() else rate
     return (
-        f"Clips of {_lengths(comparison)} at {f'{int(rate):,}' if rate.isdecimal() else rate} Hz became images of "
+        f"{_clips(value('audio.windows'))} of {_lengths(comparison)} at {hertz} Hz became images of "
         f"{value('image.size')} x {value('image.size')} values from {value('image.f_min')} to "
         f"{value('image.f_max')} Hz ({value('image.frequency_scale')} rows, {value('image.amplitude_scale')} values): "
         f"{'; '.join(arms)}."
     )
+
+
+def _clips(windows: str | None) -> str:
+    if windows in (None, "1"):
+        return "Clips"
+    count = "all" if windows == "all" else f"at most {windows}"
+    return f"Clips ({count} of each recording, in turn to learn from, their log-probabilities averaged to judge by)"
 
 
 def _lengths(comparison: Comparison) -> str:

@@ -125,6 +125,16 @@ def load(
             numbers.
     """
     time = round(sample_rate * seconds)
+    wave = decode(path, sample_rate=sample_rate, time=time, start=start)
+    return padded(levelled(wave, remove_dc=remove_dc, level=level), time, padding)
+
+
+def decode(path: Path, *, sample_rate: int, time: int, start: str) -> Waveform:
+    """The part of a recording that `load` describes, float32 `(at most time,)`, as loud as it is there.
+
+    Raises:
+        Unreadable: as `load`.
+    """
     with open_recording(path) as file:
         rate = file.samplerate
         window = math.ceil(time * rate / sample_rate)
@@ -136,7 +146,7 @@ def load(
         raise Unreadable(path, "breaks off before its first sample; copy it again")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
-    return _padded(levelled(wave[:time], remove_dc=remove_dc, level=level), time, padding)
+    return wave[:time]
 
 
 def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
@@ -222,7 +232,7 @@ def levelled(wave: Waveform, *, remove_dc: bool, level: str) -> Waveform:
     return wave * np.float32(gain)
 
 
-def _padded(wave: Waveform, time: int, padding: str) -> Waveform:
+def padded(wave: Waveform, time: int, padding: str) -> Waveform:
     """The waveform `(<= time,)` made `(time,)`."""
     missing = time - wave.size
     if padding == "repeat" and wave.size:

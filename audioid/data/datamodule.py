@@ -1,7 +1,7 @@
 """Batches of rows and targets for Lightning."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -10,10 +10,14 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from audioid.data.clips import Clips
 from audioid.data.split import SplitIndices
 
 Numbers = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor]
+Judged = tuple[Tensor, Tensor, Tensor]  # clips, the targets of their recordings, and how many clips each of these has
+
+B = TypeVar("B", Batch, Judged)
 
 # A part this small is kept in memory beside PyTorch itself, also where several runs share a laptop.
 IN_MEMORY = 2**30  # bytes
@@ -44,28 +48,47 @@ class RowDataset(Dataset[Batch]):
         return torch.from_numpy(self.rows[numbers]), torch.from_numpy(self.targets[numbers])
 
 
-class EpochSampler(Sampler[int]):
-    """A new order each epoch that depends on seed and epoch alone, so that a resumed run sees the same batches."""
+class RecordingDataset(Dataset[Judged]):
+    """The recordings `numbers`, each with all of its clips, which `rows` has one after another."""
 
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed, self.epoch = length, seed, 0
+    def __init__(self, rows: RowSource, targets: Numbers, numbers: Numbers, clips: Clips) -> None:
+        self.clips, self.targets = Clips(clips.counts[numbers]), targets[numbers]
+        self.rows = RowDataset(rows, targets[clips.owners], clips.rows(numbers))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitems__(self, places: list[int]) -> Judged:
+        wanted = np.array(places)
+        images, _ = self.rows.__getitems__(self.clips.rows(wanted).tolist())
+        return images, torch.from_numpy(self.targets[wanted]), torch.from_numpy(self.clips.counts[wanted])
+
+
+class EpochSampler(Sampler[int]):
+    """One clip of each recording, in a new order each epoch that depends on seed and epoch alone, so that a resumed run
+    sees the same batches. Of several clips chance takes one."""
+
+    def __init__(self, clips: Clips, seed: int) -> None:
+        self.clips, self.seed, self.epoch = clips, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.clips.counts)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self))
+        return iter((self.clips.first[order] + rng.integers(self.clips.counts[order])).tolist())
 
 
 class AudioDataModule(LightningDataModule):
-    """Batches `(rows, targets)` of the three parts of a split.
+    """Batches of the parts of a split: to train `(rows, targets)` of a clip of each recording, and of `Judged` ones.
 
-    `training_rows` are what the training part is read from: `rows` themselves, or waveforms whose sound is
-    augmented before they become images. `digest` names the recordings.
+    `rows` are of clips, and `training_rows` are what the training part is read from: `rows` themselves, or waveforms
+    whose sound is augmented before they become images. `digest` names the recordings, whose `targets` these are.
     """
 
     def __init__(
@@ -73,6 +96,7 @@ class AudioDataModule(LightningDataModule):
         rows: RowSource,
         training_rows: RowSource,
         targets: Numbers,
+        clips: Clips,
         split: SplitIndices,
         *,
         digest: str,
@@ -80,7 +104,7 @@ class AudioDataModule(LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        self.rows, self.training_rows, self.targets, self.split = rows, training_rows, targets, split
+        self.rows, self.training_rows, self.targets, self.clips, self.split = rows, training_rows, targets, clips, split
         self.digest, self.batch_size, self.seed = digest, batch_size, seed
 
     def state_dict(self) -> dict[str, str]:
@@ -88,27 +112,32 @@ class AudioDataModule(LightningDataModule):
         return {"digest": self.digest}
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        part = RowDataset(self.training_rows, self.targets, self.split.train)
+        train = self.split.train
+        part = RowDataset(self.training_rows, self.targets[self.clips.owners], self.clips.rows(train))
+        sampler = EpochSampler(Clips(self.clips.counts[train]), self.seed)
         # Batch normalisation cannot learn from a last batch of one.
-        alone = len(part) % self.batch_size == 1 and len(part) > 1
-        return _loader(part, self.batch_size, EpochSampler(len(part), self.seed), drop_last=alone)
+        alone = len(sampler) % self.batch_size == 1 and len(sampler) > 1
+        return _loader(part, self.batch_size, sampler, drop_last=alone)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return eval_dataloader(self.rows, self.targets, self.split.val, batch_size=self.batch_size)
+    def val_dataloader(self) -> DataLoader[Judged]:
+        return eval_dataloader(self.rows, self.targets, self.clips, self.split.val, batch_size=self.batch_size)
 
 
-def eval_dataloader(rows: RowSource, targets: Numbers, numbers: Numbers, *, batch_size: int) -> DataLoader[Batch]:
-    """The rows `numbers` and their targets, one after the other, for evaluation."""
-    return _loader(RowDataset(rows, targets, numbers), batch_size)
+def eval_dataloader(
+    rows: RowSource, targets: Numbers, clips: Clips, numbers: Numbers, *, batch_size: int
+) -> DataLoader[Judged]:
+    """The recordings `numbers` one after the other, each with all of its clips, about `batch_size` clips at a time."""
+    part = RecordingDataset(rows, targets, numbers, clips)
+    return _loader(part, max(1, batch_size // int(part.clips.counts.max(initial=1))))
 
 
 def _loader(
-    part: RowDataset, batch_size: int, sampler: Sampler[int] | None = None, drop_last: bool = False
-) -> DataLoader[Batch]:
+    part: Dataset[B], batch_size: int, sampler: Sampler[int] | None = None, drop_last: bool = False
+) -> DataLoader[B]:
     # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
-    return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
+    return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)
 
 
-def _as_it_is(batch: Batch) -> Batch:
-    """The batch as `RowDataset` read it; PyTorch types the argument for lists of items."""
+def _as_it_is(batch: B) -> B:
+    """The batch as the data set read it; PyTorch types the argument for lists of items."""
     return batch

@@ -27,7 +27,7 @@ class Model(Protocol):
 
     @property
     def audio(self) -> dict[str, Any]:
-        """The keyword arguments of `audioid.data.audio.load`."""
+        """The keyword arguments of `audioid.data.clips.load_clips`."""
         ...
 
     @property

@@ -3,13 +3,15 @@
 import glob
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from audioid.data.audio import Unreadable, load
+from audioid.classifier import log_probabilities
+from audioid.data.audio import Unreadable, Waveform
+from audioid.data.clips import load_clips
 from audioid.data.walk import Skipped, walk
 from audioid.identification.answers import Model
 
@@ -52,24 +54,26 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
     """An answer per path, in order, with the `top` likeliest names; `paths` may be endless, memory is bounded."""
     paths = iter(paths)
     while batch := list(islice(paths, BATCH_SIZE)):
-        waveforms: dict[int, np.ndarray] = {}
+        clips: dict[int, list[Waveform]] = {}
         reasons: dict[int, str] = {}
         for place, path in enumerate(batch):
             try:
-                waveforms[place] = load(path, **model.audio)
+                clips[place] = [clip for clip in load_clips(path, **model.audio) if clip is not None]
             except Unreadable as error:
                 reasons[place] = "holds no recordings" if path.is_dir() else error.reason
-        ranked = dict(zip(waveforms, _ranked(model, list(waveforms.values()), top), strict=True))
+        ranked = dict(zip(clips, _ranked(model, list(clips.values()), top), strict=True))
         for place, path in enumerate(batch):
             yield Answer(path, ranked.get(place, []), reasons.get(place))
 
 
 @torch.inference_mode()
-def _ranked(model: Model, waveforms: list[np.ndarray], top: int) -> list[list[tuple[str, float]]]:
-    if not waveforms:
+def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[list[tuple[str, float]]]:
+    if not clips:
         return []
-    logits = model.classifier(torch.from_numpy(np.stack(waveforms)))
-    best = logits.double().softmax(1).topk(min(top, len(model.labels)))
+    waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
+    logits = torch.cat([model.classifier(some) for some in waveforms.split(BATCH_SIZE)])
+    counts = torch.tensor([len(each) for each in clips])
+    best = log_probabilities(logits.double(), counts).exp().topk(min(top, len(model.labels)))
     return [
         [(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)]
         for places, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)

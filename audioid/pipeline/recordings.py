@@ -10,6 +10,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from audioid.data.clips import Clips
 from audioid.data.corpus import read_corpus, split_corpus
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
@@ -24,26 +25,30 @@ from audioid.transforms import transform_class
 
 @dataclass(frozen=True)
 class Recordings:
-    """The readable recordings of a corpus. `stored` has a row for the unreadable ones too; `usable` are the others'.
+    """The readable recordings of a corpus, and how many were not.
 
-    `settings` are those asked for, `audio.seconds` a number.
+    `stored` has a row for what cannot be used too, `usable` are those of `clips` of the readable ones. `settings` are
+    those asked for, `audio.seconds` a number.
     """
 
     settings: Settings
     index: Index
+    unreadable: int
     stored: StoredRows
     usable: NDArray[np.intp]
+    clips: Clips
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Rows of the index, of the waveforms and of the images correspond; the split names them by number.
+    """The split names rows of the index by number; rows of the waveforms and of the images are of their `clips`.
 
     `settings` are as in `Recordings`.
     """
 
     settings: Settings
     index: Index
+    clips: Clips
     split: SplitIndices
     waveforms: StoredRows
     images: StoredRows
@@ -76,7 +81,8 @@ def prepare_data(settings: Settings, watch: Stopwatch, *, device: str) -> Prepar
     # Before any image is made, since a split that is not possible is the commonest mistake.
     parts = split_corpus(index, settings.split, Path(settings.store.root).expanduser())
     images = compute_images(recordings, watch, device=device)
-    return PreparedData(recordings.settings, index, parts, recordings.stored.only(recordings.usable), images)
+    waveforms = recordings.stored.only(recordings.usable)
+    return PreparedData(recordings.settings, index, recordings.clips, parts, waveforms, images)
 
 
 def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: int | None = None) -> Recordings:
@@ -97,16 +103,16 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
         if shard is not None:
             index = stages.only_shard(index, shard, settings.store.shards)
         stored = _waveforms(settings, index, device)
-    checksums = index.table["checksum"]
-    is_unreadable = checksums.isin(stored.failed)
-    unreadable = [
-        (path, stored.failed[checksum])
-        for path, checksum in index.table.loc[is_unreadable, ["path", "checksum"]].itertuples(index=False)
-    ]
+    clips = stages.clips_of(index.table["seconds"], settings.audio.model_dump())
+    is_usable = ~np.isin(stored.checksums, list(stored.failed))
+    counts = np.bincount(clips.owners[is_usable], minlength=len(index.table))
+    lost = index.table.loc[counts == 0, ["path", "checksum"]]
+    unreadable = [(path, stored.failed[checksum]) for path, checksum in lost.itertuples(index=False)]
     if unreadable and settings.data.on_unreadable == "fail":
         path, reason = unreadable[0]
         raise AudioidError(f"{index.root / path}: {reason}; mend or remove it, or set data.on_unreadable=skip")
-    return Recordings(settings, index.without(unreadable), stored, np.flatnonzero(~is_unreadable))
+    usable, clips = np.flatnonzero(is_usable), Clips(counts[counts > 0])
+    return Recordings(settings, index.without(unreadable), len(unreadable), stored, usable, clips)
 
 
 def compute_images(recordings: Recordings, watch: Stopwatch, *, device: str) -> StoredRows:
@@ -145,7 +151,8 @@ def _waveforms(settings: Settings, index: Index, device: str) -> StoredRows:
 def _check_room(settings: Settings, index: Index) -> None:
     """Raises AudioidError where the store cannot hold all waveforms and images, so that some would push others out."""
     pixels = transform_class(settings.transform.name).channels * settings.image.size**2
-    needed = index.table["checksum"].nunique() * 4 * (settings.audio.n_samples + pixels) / 2**30
+    clips = stages.clips_of(index.table.drop_duplicates("checksum")["seconds"], settings.audio.model_dump())
+    needed = len(clips.owners) * 4 * (settings.audio.n_samples + pixels) / 2**30
     if needed > settings.store.max_gib:
         raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")
 

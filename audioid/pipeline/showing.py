@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from audioid import transforms
 from audioid.comparison.records import Run
 from audioid.comparison.showing import Shown
-from audioid.data.audio import Unreadable, Waveform, load
+from audioid.data.audio import Unreadable, Waveform
+from audioid.data.clips import load_clips
 from audioid.data.corpus import corpus_root
 from audioid.data.mp3 import encode_mp3
 from audioid.errors import one_line
@@ -50,7 +51,8 @@ class _Needed:
 
 
 def show(run: Run, paths: Sequence[str]) -> dict[str, Shown]:
-    """Recordings by their paths in `predictions.csv`, the image and the sound that the run's network was given.
+    """Recordings by their paths in `predictions.csv`, the image and the sound of the first clip that the run's network
+    was given.
 
     What cannot be read any more, leads out of the corpus, or is beyond `MOST_SAMPLES` is missing. The run's files may
     come from anybody: nothing in them makes code be imported or a file be written.
@@ -92,7 +94,7 @@ def _waveforms(settings: _Needed, paths: Sequence[str], pool: Executor) -> dict[
 
     def decoded(path: str) -> Waveform | None:
         try:
-            return load(root / path, **audio)
+            return next(clip for clip in load_clips(root / path, **audio) if clip is not None)
         except Unreadable:
             return None
 

@@ -1,9 +1,10 @@
 """The two stages that the store keeps: waveforms of recordings, and images of waveforms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import chain, groupby, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -14,35 +15,56 @@ from audioid import transforms
 from audioid.code_version import code_version, sources_version
 from audioid.data import audio as decoding
 from audioid.data import clip_length
-from audioid.data.audio import Unreadable, load
+from audioid.data import clips as clipping
+from audioid.data.audio import Unreadable
+from audioid.data.clips import Clips, load_clips
 from audioid.data.index import Index
 from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
 
 DECODED_AT_ONCE = 256  # recordings in memory until they are written
 TRANSFORMED_AT_ONCE = 64
+QUIET = "is silent beside the rest of its recording"
 
 
 def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: int) -> StoredRows:
-    """The index's recordings, float32 `(time,)` each, decoded as the arguments `audio` of `load` say.
+    """The clips of the index's recordings, float32 `(time,)` each, as the arguments `audio` of `load_clips` say.
 
-    What cannot be decoded after all is in `failed` of the result.
+    They come as `clips_of` counts them. What cannot be decoded after all, or is silent, is in `failed` of the
+    result. The first clip of a recording has its checksum, any other that and its number.
     """
-    paths = [index.root / path for path in index.table["path"]]
+    paths, clips = [index.root / path for path in index.table["path"]], clips_of(index.table["seconds"], audio)
 
-    def decoded(number: int) -> Row | str:
+    def decoded(number: int) -> Sequence[Row | str]:
         try:
-            return load(paths[number], **audio)
+            found = load_clips(paths[number], **audio)
         except Unreadable as error:
-            return error.reason
+            return [error.reason] * int(clips.counts[number])
+        # As many as were counted, even if the file has changed since.
+        every = islice(chain(found, repeat(None)), int(clips.counts[number]))
+        return [QUIET if clip is None else clip for clip in every]
 
     def compute(numbers: NDArray[np.intp]) -> Iterator[Row | str]:
+        # The store asks in the order of checksums, so for all clips of a recording together.
+        recordings, first = clips.owners[numbers], clips.first
+        asked = [(owner, list(some)) for owner, some in groupby(range(len(numbers)), recordings.__getitem__)]
         with ThreadPoolExecutor() as pool:
-            for start in range(0, len(numbers), DECODED_AT_ONCE):
-                yield from pool.map(decoded, numbers[start : start + DECODED_AT_ONCE])
+            for start in range(0, len(asked), DECODED_AT_ONCE):
+                some = asked[start : start + DECODED_AT_ONCE]
+                found = pool.map(decoded, [owner for owner, _ in some])
+                for (owner, places), made in zip(some, found, strict=True):
+                    yield from (made[numbers[place] - first[owner]] for place in places)
 
-    version = sources_version([decoding], decoding.DECODERS)
+    version = sources_version([clipping, decoding], decoding.DECODERS)
     stage = Stage("waveforms", version, audio, (round(audio["sample_rate"] * audio["seconds"]),))
-    return store.rows(stage, list(index.table["checksum"]), compute, shards=shards)
+    which = np.arange(len(clips.owners)) - clips.first[clips.owners]
+    checksums = index.table["checksum"].to_numpy()[clips.owners]
+    names = [f"{checksum}.{number}" if number else checksum for checksum, number in zip(checksums, which, strict=True)]
+    return store.rows(stage, names, compute, shards=shards)
+
+
+def clips_of(durations: Iterable[float], audio: Mapping[str, Any]) -> Clips:
+    """Which clips recordings have that are so many seconds long."""
+    return Clips.of(durations, seconds=audio["seconds"], windows=audio["windows"])
 
 
 def sounding(index: Index, store: Store, *, start: str, shards: int) -> StoredRows:

@@ -23,9 +23,13 @@ def build(settings: Settings, prepared: PreparedData) -> AudioClassifier:
     classifier = build_classifier(**groups, n_classes=len(prepared.index.classes))
     if settings.image.standardize != "none":
         rows = eval_dataloader(
-            prepared.images, prepared.index.targets, prepared.split.train, batch_size=settings.data.batch_size
+            prepared.images,
+            prepared.index.targets,
+            prepared.clips,
+            prepared.split.train,
+            batch_size=settings.data.batch_size,
         )
-        classifier.normalize.fit((images for images, _ in rows), over=settings.image.standardize)
+        classifier.normalize.fit((images for images, *_ in rows), over=settings.image.standardize)
     classifier.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return classifier
 

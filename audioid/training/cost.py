@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from audioid.classifier import AudioClassifier
-from audioid.data.audio import load
+from audioid.data.clips import load_clips
 from audioid.models import multiply_adds
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import AudioSettings
@@ -33,9 +33,9 @@ def decode_ms_per_file(prepared: PreparedData, audio: AudioSettings) -> float:
     paths = [prepared.index.root / path for path in prepared.index.table["path"]]
     arguments, begun, taken = audio.model_dump(), time.perf_counter(), []
     for place in np.linspace(0, len(paths) - 1, min(len(paths), DECODE_FILES)).astype(int):
-        load(paths[place], **arguments)  # so that the disk does not count
+        load_clips(paths[place], **arguments)  # so that the disk does not count
         started = time.perf_counter()
-        load(paths[place], **arguments)
+        load_clips(paths[place], **arguments)
         taken.append(1000 * (time.perf_counter() - started))
         if time.perf_counter() - begun > DECODE_SECONDS:
             break

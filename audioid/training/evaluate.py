@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score
 
-from audioid.classifier import AudioClassifier
+from audioid.classifier import AudioClassifier, log_probabilities
 from audioid.data.datamodule import eval_dataloader
 from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData
@@ -20,7 +20,8 @@ class Evaluation:
     """`log_probabilities` `(recordings, classes)`, `accuracy` and `loss` (mean cross-entropy) of each part.
 
     A part without recordings has no accuracy and no loss. `confusion` counts `(label, predicted)` of the test part,
-    `features` `(recordings, n_features)` are what the head was given for it, None where the network does not show them.
+    `features` `(recordings, n_features)` are what the head was given for it, the mean over a recording's clips, None
+    where the network does not show them.
     """
 
     log_probabilities: dict[str, NDArray[np.float64]]
@@ -43,15 +44,16 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
     features: list[NDArray[np.float32]] = []
     for part in PARTS:
         rows = getattr(prepared.split, part)
-        batches = eval_dataloader(prepared.images, prepared.index.targets, rows, batch_size=batch_size)
-        logits = []
+        batches = eval_dataloader(prepared.images, prepared.index.targets, prepared.clips, rows, batch_size=batch_size)
+        judged = []
         with torch.inference_mode():
-            for images, _ in batches:
-                shown, given = classifier.features_and_logits(images.to(device))
-                logits.append(given.double())
+            for images, _, counts in batches:
+                shown, logits = classifier.features_and_logits(images.to(device))
+                judged.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
                 if part == "test" and shown is not None:
-                    features.append(shown.flatten(1).float().cpu().numpy())
-        found[part] = np.concatenate([each.log_softmax(1).cpu().numpy() for each in logits] or [np.empty((0, 0))])
+                    means = torch.segment_reduce(shown.flatten(1).float().cpu(), "mean", lengths=counts, axis=0)
+                    features.append(means.numpy())
+        found[part] = np.concatenate(judged or [np.empty((0, 0))])
         if len(rows):
             accuracy[part] = float((found[part].argmax(1) == targets[part]).mean())
             loss[part] = float(-found[part][np.arange(len(rows)), targets[part]].mean())

@@ -92,6 +92,7 @@ def fit(
         prepared.images,
         prepared.waveforms if augment.of_sound else prepared.images,
         prepared.index.targets,
+        prepared.clips,
         prepared.split,
         digest=prepared.index.digest,
         batch_size=settings.data.batch_size,

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.optim import SGD, AdamW, lr_scheduler
 from torchmetrics import MeanMetric
 
+from audioid.classifier import log_probabilities
 from audioid.errors import AudioidError
 
 # Of `optimizer.lr`, for weights that have learned before: the gradients of the first steps come through a head that
@@ -59,18 +60,20 @@ class ClassifierModule(LightningModule):
         # Images need all digits, whatever precision the network trains in.
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self.augment(*batch)
-        return self._step("train", images, targets)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        self._step("val", *batch)
-
-    def _step(self, part: str, images: Tensor, targets: Tensor) -> Tensor:
         logits = self.network(images)
         losses = functional.cross_entropy(logits, targets, reduction="none")
         expected = targets if targets.ndim == 1 else targets.argmax(1)
-        self._curve(f"loss/{part}").update(losses.detach())
-        self._curve(f"accuracy/{part}").update(logits.argmax(1) == expected)
+        self._update("train", losses.detach(), logits.argmax(1) == expected)
         return losses.mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+        images, targets, counts = batch
+        found = log_probabilities(self.network(images), counts)
+        self._update("val", functional.nll_loss(found, targets, reduction="none"), found.argmax(1) == targets)
+
+    def _update(self, part: str, losses: Tensor, is_right: Tensor) -> None:
+        self._curve(f"loss/{part}").update(losses)
+        self._curve(f"accuracy/{part}").update(is_right)
 
     def _curve(self, name: str) -> MeanMetric:
         return cast(MeanMetric, self.curves[name])

@@ -56,8 +56,8 @@ def log_examples(
 ) -> None:
     """The first recording of each class, by path, as an image and as a sound; of the runs of a sweep one writes it."""
     index = prepared.index
-    rows = np.unique(index.targets, return_index=True)[1][:MOST_EXAMPLES]
-    names = [index.classes[target] for target in index.targets[rows]]
+    recordings = np.unique(index.targets, return_index=True)[1][:MOST_EXAMPLES]
+    names, rows = [index.classes[target] for target in index.targets[recordings]], prepared.clips.first[recordings]
     sounds = {"recordings": index.digest, "audio": settings.audio.model_dump()}
     images = sounds | {"transform": settings.transform.model_dump(), "image": settings.image.model_dump()}
     if is_written_here(folder, images):

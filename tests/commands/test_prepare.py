@@ -29,7 +29,7 @@ def assert_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(Path(settings.store.root), max_bytes=10**9)
     index = read_corpus(settings.data, store.root)
     assert len(index.table) == 26
-    monkeypatch.setattr(stages, "load", None)
+    monkeypatch.setattr(stages, "load_clips", None)
     monkeypatch.setattr(transforms, "build", None)
     rows = stages.waveforms(index, store, audio=settings.audio.model_dump(), shards=3)
     transform, image = settings.transform.model_dump(), settings.image.model_dump()

@@ -9,7 +9,7 @@ import torch
 
 from audioid import transforms
 from audioid.config import compose
-from audioid.data.audio import load
+from audioid.data.clips import load_clips
 from audioid.data.index import Index, index_folder
 from audioid.data.store import Store, StoredRows
 from audioid.errors import AudioidError
@@ -48,6 +48,20 @@ def images(rows: StoredRows, store: Store, **changes: Any) -> StoredRows:
     return stages.images(rows, store, transform=FFT, image=image, shards=SHARDS, device="cpu")
 
 
+def test_long_recordings_have_several_clips(index: Index, store: Store) -> None:
+    chosen = {"seconds": 0.1, "windows": 4}
+    rows, clips = waveforms(index, store, **chosen), stages.clips_of(index.table["seconds"], AUDIO | chosen)
+    assert set(clips.counts) == {1, 2, 3, 4}
+    for number, path in enumerate(index.table["path"]):
+        mine = rows[clips.rows(np.array([number]))]
+        assert len({rows.checksums[row] for row in clips.rows(np.array([number]))}) == clips.counts[number]
+        if path == "b/7.wav":
+            assert np.isnan(mine).all()
+        else:
+            np.testing.assert_array_equal(mine, np.stack(load_clips(index.root / path, **AUDIO | chosen)))  # type: ignore[arg-type]
+    assert images(rows, store)[np.arange(len(rows))].shape == (len(clips.owners), 1, 20, 20)
+
+
 def test_waveforms_are_the_decoded_recordings_in_order(index: Index, store: Store) -> None:
     rows = waveforms(index, store)
     everything = rows[np.arange(len(index.table))]
@@ -56,7 +70,7 @@ def test_waveforms_are_the_decoded_recordings_in_order(index: Index, store: Stor
         if path == "b/7.wav":
             assert np.isnan(waveform).all()
         else:
-            np.testing.assert_array_equal(waveform, load(index.root / path, **AUDIO))
+            np.testing.assert_array_equal(waveform, load_clips(index.root / path, **AUDIO)[0])
     damaged = index.table.set_index("path").loc["b/7.wav", "checksum"]
     assert list(rows.failed) == [damaged]
     assert "damaged" in rows.failed[str(damaged)]
@@ -97,7 +111,7 @@ def test_shards_filled_one_by_one_are_all_that_a_run_needs(
     for part in reversed(parts):
         images(waveforms(part, store), store)
 
-    monkeypatch.setattr(stages, "load", None)  # nothing is decoded
+    monkeypatch.setattr(stages, "load_clips", None)  # nothing is decoded
     monkeypatch.setattr(transforms, "build", None)  # or transformed again
     rows = waveforms(index, store)
     assert images(rows, store)[np.array([0])].shape == (1, 1, 20, 20)

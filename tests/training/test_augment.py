@@ -162,15 +162,22 @@ def test_all_channels_of_a_recording_are_changed_alike() -> None:
     assert torch.equal(changed[:, 0], changed[:, 1])
 
 
-def test_validation_is_not_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ClassifierModule(nn.Identity(), built("full"), optimizer={}, scheduler={}, seed=0)
-    seen: dict[str, Tensor] = {}
-    monkeypatch.setattr(module, "_step", lambda part, images, targets: seen.update({part: images}))
+class Watched(nn.Flatten):
+    """A network that remembers what it was shown."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen = images
+        return super().forward(images)[:, :3]
+
+
+def test_validation_is_not_augmented() -> None:
+    network = Watched()
+    module = ClassifierModule(network, built("full"), optimizer={}, scheduler={}, seed=0)
     images, targets = torch.rand(2, 1, 50, 50), torch.tensor([0, 1])
-    module.validation_step((images, targets))
-    assert seen["val"] is images
+    module.validation_step((images, targets, torch.ones(2, dtype=torch.int64)))
+    assert network.seen is images
     module.training_step((bursts(2), targets))
-    assert seen["train"].shape == images.shape
+    assert network.seen.shape == images.shape
 
 
 def test_runs_where_only_deterministic_operations_are_allowed() -> None:

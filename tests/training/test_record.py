@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
+from audioid.data.clips import Clips
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
 from audioid.pipeline.recordings import PreparedData
@@ -23,7 +24,8 @@ LOG_EYE = np.log(np.eye(6) + 1e-30)
 
 def all_tested(index: Index) -> PreparedData:
     rows = np.arange(len(index.table))
-    return PreparedData(None, index, SplitIndices(rows[:0], rows[:0], rows), None, None)  # type: ignore[arg-type]
+    parts = SplitIndices(rows[:0], rows[:0], rows)
+    return PreparedData(None, index, Clips(np.ones_like(rows)), parts, None, None)  # type: ignore[arg-type]
 
 
 def test_near_duplicates_are_the_groups_of_a_corpus_without_any(tmp_path: Path) -> None:

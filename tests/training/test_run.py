@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from audioid import model_folder
 from audioid.classifier import AudioClassifier
 from audioid.comparison.records import find_runs
-from audioid.data.audio import load
+from audioid.data.clips import Clips, load_clips
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
 from audioid.identification.identify import identify
@@ -44,9 +44,14 @@ def config(run: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("transform", ["cwt", "both", "mfcc"])
-def test_the_model_folder_gives_back_the_predictions(transform: str, tones: Path, command: Command) -> None:
-    chosen = [f"transform={transform}", "audio.start=onset", "image.standardize=pixel"]
+@pytest.mark.parametrize(
+    ("transform", "clips"),
+    [("cwt", []), ("both", []), ("mfcc", []), ("fft", ["audio.seconds=0.06", "audio.windows=all"])],
+)
+def test_the_model_folder_gives_back_the_predictions(
+    transform: str, clips: list[str], tones: Path, command: Command
+) -> None:
+    chosen = [f"transform={transform}", "audio.start=onset", "image.standardize=pixel", *clips]
     assert command(*on(tones, *chosen, "hydra.run.dir=run")) == 0
     table = pd.read_csv("run/predictions.csv").set_index("path")
     model = model_folder.load(Path("run/model"))
@@ -55,7 +60,9 @@ def test_the_model_folder_gives_back_the_predictions(transform: str, tones: Path
         assert row["predicted"] == answer.names[0][0]
         for label, probability in answer.names:
             assert probability == pytest.approx(row[label], abs=1e-5)
-    waveform = torch.from_numpy(load(answer.path, **model.audio))[None]
+    waveforms = [clip for clip in load_clips(answer.path, **model.audio) if clip is not None]
+    assert len(waveforms) == (4 if clips else 1)
+    waveform = torch.from_numpy(np.stack(waveforms))
     features = model.classifier.features(waveform)
     torch.testing.assert_close(model.classifier.network.head(features), model.classifier(waveform))
 
@@ -65,10 +72,31 @@ def test_features_are_those_of_the_recordings_in_the_order_of_the_predictions(to
     features = np.load("run/features.npy", allow_pickle=False)
     model = model_folder.load(Path("run/model"))
     paths = pd.read_csv("run/predictions.csv")["path"]
-    waveforms = np.stack([load(tones / path, **model.audio) for path in paths])
+    clips = [clip for path in paths for clip in load_clips(tones / path, **model.audio) if clip is not None]
+    waveforms = np.stack(clips)
     expected = model.classifier.features(torch.from_numpy(waveforms)).detach().numpy()
     assert features.dtype == np.float16
     np.testing.assert_allclose(features, expected, rtol=2e-3, atol=1e-3)  # float16 has 11 binary digits
+
+
+def test_a_recording_is_judged_by_all_of_its_clips(tones: Path, command: Command) -> None:
+    assert command(*on(tones, "audio.seconds=0.06", "audio.windows=3", "hydra.run.dir=run")) == 0
+    model, table = model_folder.load(Path("run/model")), pd.read_csv("run/predictions.csv")
+    features = np.load("run/features.npy", allow_pickle=False)
+    for (_, row), embedding in zip(table.iterrows(), features, strict=True):
+        clips = [clip for clip in load_clips(tones / row["path"], **model.audio) if clip is not None]
+        assert len(clips) == 3
+        waveforms = torch.from_numpy(np.stack(clips))
+        # The geometric mean of the clips' probabilities, made to sum to one.
+        product = model.classifier(waveforms).softmax(1).prod(0) ** (1 / 3)
+        expected = (product / product.sum()).detach().numpy()
+        np.testing.assert_allclose(row[model.labels].astype(float), expected, atol=2e-5)
+        mean = model.classifier.features(waveforms).mean(0).detach().numpy()
+        np.testing.assert_allclose(embedding, mean, rtol=2e-3, atol=1e-3)
+    found = metrics("run")
+    assert len(table) == found["n_test"]
+    assert found["test_accuracy"] == pytest.approx((table["label"] == table["predicted"]).mean())
+    assert pd.read_csv("run/curves.csv")["val_loss"].min() == pytest.approx(found["val_loss"], rel=1e-4)
 
 
 def test_curves_are_what_the_epochs_gave(tones: Path, command: Command) -> None:
@@ -201,7 +229,8 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     labels = ["a", "b", "c", "d"]
     index = Index(Path(), pd.DataFrame({"label": [labels[target] for target in targets]}))
     index.__dict__["classes"] = labels
-    prepared = PreparedData(None, index, SplitIndices(rows, rows[:0], rows), logits, logits)  # type: ignore[arg-type]
+    parts, clips = SplitIndices(rows, rows[:0], rows), Clips(np.ones(4, dtype=np.intp))
+    prepared = PreparedData(None, index, clips, parts, logits, logits)  # type: ignore[arg-type]
     found = evaluate(Named(), prepared, batch_size=2, device="cpu")  # type: ignore[arg-type]
     of_each = [f1_score(targets == each, np.array(predicted) == each, zero_division=0) for each in range(4)]
     assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
@@ -214,8 +243,8 @@ def test_the_network_runs_once_for_each_recording() -> None:
     rows = np.arange(6)
     images = np.random.default_rng(0).random((6, 1, 4, 4), dtype=np.float32)
     index = Index(Path(), pd.DataFrame({"label": list("aabbab")}))
-    parts = SplitIndices(rows[:3], rows[3:4], rows[4:])
-    prepared = PreparedData(None, index, parts, images, images)  # type: ignore[arg-type]
+    parts, clips = SplitIndices(rows[:3], rows[3:4], rows[4:]), Clips(np.ones(6, dtype=np.intp))
+    prepared = PreparedData(None, index, clips, parts, images, images)  # type: ignore[arg-type]
     network, seen = Network(torch.nn.Flatten(), torch.nn.Linear(16, 2)), list[int]()
     network.features.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     classifier = AudioClassifier(torch.nn.Identity(), torch.nn.Identity(), network)  # type: ignore[arg-type]
