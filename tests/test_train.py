@@ -474,6 +474,24 @@ def test_a_store_that_cannot_be_written_is_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_the_configuration_says_what_the_budget_comes_to(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["data=folder", f"data.root={tones}"]  # 16 of 24 to learn from: 120 steps, of one batch each
+    assert command("--cfg", "job", *chosen) == 0
+    told = capsys.readouterr().out
+    assert yaml.safe_load(told)["trainer"]["max_steps"] == "auto"
+    assert "# trainer: 120 steps to train: 120 epochs of 1 batch, for 16 recordings to learn from" in told
+    assert command("--cfg", "job", *chosen, "trainer.max_epochs=7") == 0
+    assert "# trainer: 7 steps to train: 7 epochs of 1 batch" in capsys.readouterr().out
+    Path("empty").mkdir()
+    assert command("--cfg", "job", "data=folder", "data.root=empty") == 0
+    assert "# trainer: how many steps there are cannot be said yet: empty" in capsys.readouterr().out
+    assert command("--cfg", "job") == 0
+    assert "these sounds are made by the first run" in capsys.readouterr().out
+    assert not Path("outputs/cache/synthetic").exists()
+
+
 def test_a_damaged_checkpoint_is_one_line(tones: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     Path("run/checkpoints").mkdir(parents=True)
     Path("run/checkpoints/last.ckpt").write_bytes(b"no checkpoint")

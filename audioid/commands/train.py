@@ -10,8 +10,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from audioid.commands.runner import error_line, run_command
-from audioid.config import CONF, check_command_line, validate
+from audioid.config import CONF, check_command_line, compose, validate
 from audioid.files import replacing
+from audioid.overrides import parse_flags
 from audioid.program import program
 from audioid.schema import Settings
 from hydra_plugins.audioid import register
@@ -52,8 +53,13 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
 
 def main() -> int:
     def work() -> None:
-        sys.argv[1:] = check_command_line(sys.argv[1:])
+        arguments = sys.argv[1:] = check_command_line(sys.argv[1:])
         register()
         job()
+        flags = parse_flags(arguments)
+        if flags.cfg in ("job", "all") and not (flags.package or flags.config_dir or flags.multirun):
+            from audioid.training.foreseen import foreseen
+
+            print(f"# {foreseen(compose(flags.overrides))}")  # a comment of the YAML above
 
     return run_command(work)
