@@ -138,7 +138,7 @@ class AugmentSettings(Section):
     min_snr_db: Annotated[float, Field(ge=-20, le=100)] | None
     time_shift: Annotated[float, Field(ge=0, le=0.9)]
     gain_db: Annotated[float, Field(ge=0, le=60)]
-    frequency_shift: Annotated[float, Field(ge=0, le=0.5)]
+    frequency_shift: Annotated[float, Field(ge=0, le=0.5)] | Literal["auto"]
     time_stretch: Annotated[float, Field(ge=0, le=2)]
     tilt_db: Annotated[float, Field(ge=0, le=40)]
     frequency_mask: Annotated[float, Field(ge=0, le=0.9)]

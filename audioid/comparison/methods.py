@@ -189,7 +189,10 @@ def _augmentation(run: Run) -> str:
     """`auto (frequency_shift 0.06, time_mask 0.15)`; `none` where nothing is changed."""
     keys = [key for key in run.settings if key.startswith("augment.") and key != "augment.p"]
     off = dict.fromkeys(keys, ("0.0", "0", "None")) | {"augment.min_snr_db": ("None",)}  # 0 dB is much noise
-    changes = [(key.removeprefix("augment."), run.settings[key]) for key in keys if run.settings[key] not in off[key]]
+    found = dict(run.settings)
+    if run.frequency_shift is not None and "augment.frequency_shift" in found:  # may have been `auto`
+        found["augment.frequency_shift"] = f"{run.frequency_shift:g}"
+    changes = [(key.removeprefix("augment."), found[key]) for key in keys if found[key] not in off[key]]
     name = run.settings.get("augment", "none")
     return f"{name} ({', '.join(map(' '.join, changes))})" if changes else name.replace("auto", "none")
 

@@ -59,6 +59,7 @@ class Metrics(Section):
     test_macro_f1: Share
     test_loss: Amount
     clip_seconds: Annotated[float, Field(gt=0)] | None = None
+    frequency_shift: Share | None = None
     n_train: Count
     n_val: Count
     n_test: Annotated[int, Field(ge=1)]

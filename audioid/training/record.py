@@ -68,6 +68,7 @@ def metrics_of(
         "n_test_group_in_train": _met_in_training(index.groups, parts),
         "n_test_near_duplicate_in_train": _met_in_training(near_duplicates, parts),
         "clip_seconds": settings.audio.seconds,
+        "frequency_shift": settings.augment.model_dump().get("frequency_shift"),  # not every package's changes have it
         "uneven_classes": are_uneven(index.table["label"].value_counts()),
         "train_accuracy": evaluation.accuracy["train"],
         "val_accuracy": evaluation.accuracy.get("val"),

@@ -21,6 +21,7 @@ from audioid.training.evaluate import evaluate
 from audioid.training.fit import Progress, fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
+from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run_folder import claim
@@ -42,14 +43,14 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)
         prepared = prepare_data(settings, watch, device=device)
-        asked, settings = settings, prepared.settings
+        asked, settings = settings, with_frequency_shift(prepared.settings, prepared)
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         print(f"  {_described(prepared)}", flush=True)
         if asked.audio.seconds == "auto":
             print(f"  clips of {settings.audio.seconds:g} s, as nine of ten recordings to train on sound", flush=True)
         classifier = build(settings, prepared)
         if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
-            print(f"  {told(settings.augment.model_dump())}", flush=True)
+            print(f"  {told(settings.augment.model_dump())}{_why(asked, settings)}", flush=True)
         n_train = len(prepared.split.train)
         budget = budget_of(settings.trainer, n_train, settings.data.batch_size)
         progress = read_progress(folder, budget, prepared.index.digest)
@@ -107,6 +108,13 @@ def _described(prepared: PreparedData) -> str:
     if index.skipped:
         text += f"; {len(index.skipped)} files left out, see skipped.csv"
     return text
+
+
+def _why(asked: Settings, found: Settings) -> str:
+    """Why there is no shift of rows, where that was left to the recordings."""
+    if getattr(asked.augment, "frequency_shift", None) != "auto" or found.augment.model_dump()["frequency_shift"]:
+        return ""
+    return "; not higher or lower (frequency_shift 0), since shifted recordings look like those of other labels"
 
 
 def _quiet() -> None:

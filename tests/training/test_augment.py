@@ -9,6 +9,7 @@ from audioid.errors import AudioidError
 from audioid.training.augment import Augment
 from audioid.training.augment_rules import OF_IMAGES, OF_LOG_DECIBELS, check_augment, told
 from audioid.training.module import ClassifierModule
+from audioid.training.pitch import SHIFT
 
 RATE = 16000
 IMAGE: dict[str, Any] = {"size": 50, "amplitude_scale": "decibel", "decibel_range": 80.0}
@@ -34,7 +35,10 @@ class Level(nn.Module):
 def built(option: str, *overrides: str) -> Augment:
     settings = compose([f"augment={option}", *overrides])
     image = IMAGE | {"amplitude_scale": settings.image.amplitude_scale}
-    return Augment(settings.augment.model_dump(), Level(), image=image, sample_rate=RATE, n_classes=3)
+    values = settings.augment.model_dump()
+    if values["frequency_shift"] == "auto":  # no recordings decide here
+        values["frequency_shift"] = SHIFT
+    return Augment(values, Level(), image=image, sample_rate=RATE, n_classes=3)
 
 
 def test_none_changes_nothing() -> None:
