@@ -46,6 +46,14 @@ def _hydra(value: object) -> str:
 
 
 WIDER = ["augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"]
+
+
+def of_arm(overrides: Sequence[str], arm: str) -> list[str]:
+    """Those of a row that are for this picture: of `cwt: transform.wavelet=mexh` the second half, for that alone."""
+    split = [text.rpartition(": ") for text in overrides]
+    return [text for own, _, text in split if own in ("", arm)]
+
+
 BASE_ROW = "default, from scratch"  # what the rows below it change one thing of
 CHIEF = f"before: 20 epochs;no augmentation;{BASE_ROW};two residual blocks"
 ROWS: dict[str, list[str]] = {
@@ -62,6 +70,16 @@ ROWS: dict[str, list[str]] = {
     "weight decay 0.1": [*SCRATCH, "optimizer.weight_decay=0.1"],
     "pixel statistics": [*SCRATCH, "image.standardize=pixel"],
     "60 dB": [*SCRATCH, "image.decibel_range=60.0"],
+    "windows and wavelets of twice the length": [
+        *SCRATCH,
+        "cwt: transform.wavelet=cmor6.0-1.0",
+        "fft: transform.win_length=2048",
+    ],
+    "windows of half, wavelets of four times the length": [
+        *SCRATCH,
+        "cwt: transform.wavelet=cmor24.0-1.0",
+        "fft: transform.win_length=512",
+    ],
     "two residual blocks": [*SCRATCH, "model.blocks=2"],
     "two residual blocks, wider changes": [*SCRATCH, "model.blocks=2", *WIDER],
     "two residual blocks, averaged weights": candidate(average=0.99),
@@ -158,7 +176,15 @@ def planned(arguments: argparse.Namespace) -> list[Run]:
             arm,
             fold,
             out / re.sub("[^a-z0-9.]+", "-", row) / corpus / f"{arm}-{fold}",
-            [*protocol, f"transform={arm}", f"split.fold={fold}", f"seed={fold}", *where, *overrides, *shorter],
+            [
+                *protocol,
+                f"transform={arm}",
+                f"split.fold={fold}",
+                f"seed={fold}",
+                *where,
+                *of_arm(overrides, arm),
+                *shorter,
+            ],
         )
         for row, overrides in rows.items()
         for corpus, where in found.items()

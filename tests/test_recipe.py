@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from audioid import models
 from audioid.config import compose
-from scripts.bench_recipe import ARMS, BASE_ROW, ROWS, Run, table
+from scripts.bench_recipe import ARMS, BASE_ROW, ROWS, Run, of_arm, table
 from scripts.candidates import Averaged, network
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -18,7 +18,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 @pytest.mark.parametrize("arm", ARMS)
 def test_each_row_is_a_network_that_gradients_reach(row: str, arm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(SCRIPTS)  # as the script does
-    settings = compose([f"transform={arm}", *ROWS[row], "image.size=32"])
+    settings = compose([f"transform={arm}", *of_arm(ROWS[row], arm), "image.size=32"])
     torch.manual_seed(0)
     made = models.build(settings.model.model_dump(), in_channels=1, n_classes=3, image_size=32).train()
     logits = made(torch.randn(4, 1, 32, 32))
@@ -27,6 +27,12 @@ def test_each_row_is_a_network_that_gradients_reach(row: str, arm: str, monkeypa
     learning = [weights for weights in made.parameters() if weights.requires_grad]
     assert learning
     assert all(weights.grad is not None for weights in learning)
+
+
+def test_what_is_for_one_picture_is_for_that_alone() -> None:
+    row = ["augment=none", "cwt: transform.wavelet=mexh", "fft: transform.win_length=512"]
+    assert of_arm(row, "cwt") == ["augment=none", "transform.wavelet=mexh"]
+    assert of_arm(row, "fft") == ["augment=none", "transform.win_length=512"]
 
 
 def test_no_two_rows_are_the_same() -> None:
