@@ -15,6 +15,7 @@ from audioid.comparison.agreement import Disagreement, Suspect
 from audioid.comparison.analysis import Analysis
 from audioid.comparison.records import LeftOut
 from audioid.comparison.showing import Showing, Shown
+from audioid.comparison.spread import worth_telling
 from audioid.comparison.study import Study
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def html_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, shown=SHOWN, most_rows=MOST_ROWS)
+    environment.globals.update(words=words, worth_telling=worth_telling, shown=SHOWN, most_rows=MOST_ROWS)
     rows = [[each.folder.relative_to(root).as_posix(), each.reason] for each in left_out]
     return environment.get_template("page.html").render(
         views=[_view(chapter, showing) for chapter in chapters], left_out=rows

@@ -13,6 +13,7 @@ from audioid.comparison.measures import MEASURES, Measure
 from audioid.comparison.pairing import Evidence, alone, pair
 from audioid.comparison.premises import warnings
 from audioid.comparison.records import Run, varying
+from audioid.comparison.spread import Spread, spreads
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Comparison:
     key: str | None
     summaries: list[Summary]
     differences: list[Difference]
+    spreads: list[Spread]
     warnings: list[str]
     notes: list[str]
 
@@ -145,6 +147,7 @@ def _comparison(
         key=key,
         summaries=[_summary(arm, evidence) for arm in arms],
         differences=differences,
+        spreads=spreads(differences, {arm.name: arm.runs for arm in arms}, evidence),
         warnings=warnings(arms, evidence, measure, margin),
         notes=_notes(arms, differences, measure),
     )

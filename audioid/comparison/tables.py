@@ -11,6 +11,7 @@ from audioid.comparison import words
 from audioid.comparison.decisions import Difference
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import LeftOut, Run, varying
+from audioid.comparison.spread import worth_telling
 from audioid.comparison.study import Comparison, Study, Summary
 from audioid.comparison.words import Row
 
@@ -63,6 +64,8 @@ def paragraphs(study: Study, style: str) -> Iterator[str]:
             if odds and place == 0:
                 yield odds
         yield written(arms_table(comparison, study.measure), style)
+        if place == 0:
+            yield from (each.sentence for each in worth_telling(comparison.spreads))
         known = study.comparisons[0].warnings if place else []
         yield from (f"Mind: {text}" for text in comparison.warnings if text not in known)
         yield from comparison.notes
@@ -107,6 +110,7 @@ def plain(studies: Sequence[Study], left_out: Sequence[LeftOut], root: Path) -> 
                 "margin": study.margin,
                 "transforms": [_plain_summary(summary) for summary in comparison.summaries],
                 "differences": [_plain_difference(each) for each in comparison.differences],
+                "spreads": [asdict(each) for each in comparison.spreads],
                 "warnings": comparison.warnings,
                 "notes": comparison.notes,
                 "runs": [relative(run.folder, root) for each in comparison.summaries for run in each.arm.runs],
