@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from audioid.comparison import words
@@ -12,7 +13,7 @@ from audioid.comparison.decisions import Difference
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import LeftOut, Run, varying
 from audioid.comparison.spread import worth_telling
-from audioid.comparison.study import Comparison, Study, Summary
+from audioid.comparison.study import Comparison, Study, Summary, number_apart
 from audioid.comparison.words import Row
 
 SETTINGS_SHOWN = 20
@@ -47,6 +48,34 @@ def importance_table(study: Study) -> Table:
     headers = ["key", f"worst to best value, {study.measure.unit} of {study.measure.name}"]
     order = sorted(study.importance.items(), key=lambda item: -item[1])
     return headers, [[key, words.amount(span, study.measure)] for key, span in order]
+
+
+def overview_table(studies: Sequence[Study]) -> Table | None:
+    """A row for each value of the number that tells the studies apart; None where none does."""
+    if (key := number_apart(studies)) is None:
+        return None
+    arms = list(dict.fromkeys(each.arm.name for study in studies for each in study.comparisons[0].summaries))
+    measure = studies[0].measure
+    unit = "%" if measure.is_share else measure.unit
+    headers = [
+        key,
+        "to learn from",
+        *(f"{name} {unit}" for name in arms),
+        *(f"{name} fit s" for name in arms),
+        "decision",
+    ]
+    return headers, [_overview_row(study.settings[key], study, arms) for study in studies]
+
+
+def _overview_row(value: str, study: Study, arms: Sequence[str]) -> Row:
+    headline, measure = study.comparisons[0], study.measure
+    by_name = {each.arm.name: each for each in headline.summaries}
+    n_train = np.mean([run.n_train for run in study.runs])
+    means = [words.with_interval(by_name.get(name), measure) for name in arms]
+    seconds = [words.spelled(by_name[name].cost.fit_seconds if name in by_name else None) for name in arms]
+    is_only = len(headline.differences) == 1
+    decisions = "; ".join(words.decision(each, measure, is_only=is_only) for each in headline.differences)
+    return [value, f"{n_train:,.0f}", *means, *seconds, decisions or words.NONE]
 
 
 def paragraphs(study: Study, style: str) -> Iterator[str]:
