@@ -92,11 +92,11 @@ def test_swept_numbers_stand_in_their_order_on_a_scale(tmp_path: Path) -> None:
 
 def test_below_a_swept_number_stand_the_seconds_that_it_takes(tmp_path: Path) -> None:
     seconds = {8: [2.0, 4.0, 3.0], 16: [9.0, 7.0, 60.0], 64: [50.0, 40.0, 70.0]}
-    rng, paths = np.random.default_rng(0), [f"{number}.wav" for number in range(20)]
+    rng, labels, paths = np.random.default_rng(0), np.arange(20) % 2, [f"{number}.wav" for number in range(20)]
     for size, fits in seconds.items():
         for fold, fit in enumerate(fits):
             made_run(
-                tmp_path, "fft", paths=paths, labels=np.arange(20) % 2, probabilities=np.eye(2)[rng.integers(2, size=20)],
+                tmp_path, "fft", paths=paths, labels=labels, probabilities=np.eye(2)[rng.permutation(labels)],
                 classes="ab", fold=fold, settings={"image": {"size": size}}, seconds={"fit": fit, "total": 99.0},
             )  # fmt: skip
     study = study_of(tmp_path)
