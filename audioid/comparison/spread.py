@@ -72,7 +72,7 @@ def _spread(
     first, second = (Deviation(float(side.std(ddof=1)), *deviation_interval(side, CONFIDENCE)) for side in sides.T)
     more_consistent = names[ratio.value > 1] if p_value <= 1 - CONFIDENCE else None
     told = ", ".join(_told(name, each, measure) for name, each in zip(names, (first, second), strict=True))
-    decision = f"{more_consistent or 'neither'} is shown to be more consistent"
+    decision = f"{more_consistent or 'neither'} is shown to be more consistent on these recordings"
     return Spread(
         *names,
         about.units,

@@ -42,7 +42,7 @@ def test_the_arm_that_departs_less_is_more_consistent(write_run: Any, tmp_path: 
     assert found.sentence.startswith(
         "spread over 8 splits (standard deviation in points with 95 % interval): cwt 12.8 ("
     )
-    assert found.sentence.endswith(": fft is shown to be more consistent")
+    assert found.sentence.endswith(": fft is shown to be more consistent on these recordings")
     assert found.sentence in (tmp_path / "out" / "report.md").read_text()
     assert found.sentence[1:] in (tmp_path / "out" / "report.html").read_text()
 
