@@ -21,10 +21,11 @@ from scipy import stats
 from scipy.linalg import hadamard
 from tabulate import tabulate
 
-from audioid.comparison.decisions import MARGIN, decide
+from audioid.comparison.decisions import CONFIDENCE, MARGIN, decide
 from audioid.comparison.measures import MEASURES
 from audioid.comparison.pairing import Evidence, Paired, pair
 from audioid.comparison.records import find_runs
+from audioid.comparison.statistics import pitman_morgan
 from audioid.config import compose
 from audioid.files import replacing
 
@@ -81,8 +82,8 @@ def is_named_rightly(learner: str, view: NDArray[np.float64], targets: NDArray[n
 
 
 def simulate(design: Design, learner: str, separations: Sequence[float], n: int, rng: Generator) -> NDArray[np.float64]:
-    """One comparison of two arms, whose classes lie `separations` apart: who named each recording rightly, the first
-    arm's 1 or 0 minus the second's, `(splits, seeds, recordings)`, NaN where a split does not test the recording."""
+    """One comparison of two arms, whose classes lie `separations` apart: 1 where an arm named a recording rightly,
+    else 0, `(arms, splits, seeds, recordings)`, NaN where a split does not test the recording."""
     targets = np.arange(n) % CLASSES
     common = rng.standard_normal((n, FEATURES)) * SHARED**0.5
     views = []
@@ -90,20 +91,20 @@ def simulate(design: Design, learner: str, separations: Sequence[float], n: int,
         own = rng.standard_normal((n, FEATURES)) * (1 - SHARED) ** 0.5
         views.append(separation * MEANS[targets] + common + own)
     parts = test_parts(design, targets, rng)
-    right = np.full((len(parts), design.seeds, n), np.nan)
+    right = np.full((2, len(parts), design.seeds, n), np.nan)
     for split, is_test in enumerate(parts):
         for seed in range(design.seeds):
-            one, two = (
-                is_named_rightly(learner, view * (rng.random(FEATURES) < SEEN), targets, is_test) for view in views
-            )
-            right[split, seed, is_test] = one.astype(float) - two
+            for arm, view in enumerate(views):
+                seen = view * (rng.random(FEATURES) < SEEN)
+                right[arm, split, seed, is_test] = is_named_rightly(learner, seen, targets, is_test)
     return right
 
 
 def paired_of(right: NDArray[np.float64]) -> Paired:
-    """What `pairing.pair` makes of runs whose differences are `right` `(splits, seeds, recordings)`."""
-    splits, seeds, n = right.shape
-    units = right.mean(axis=1) if splits > 1 else right[0]
+    """What `pairing.pair` makes of runs that named recordings as `simulate` has it."""
+    apart = right[0] - right[1]
+    splits, seeds, n = apart.shape
+    units = apart.mean(axis=1) if splits > 1 else apart[0]
     units = units[:, ~np.isnan(units).all(axis=0)]
     is_tested = ~np.isnan(units)
     values, n_test = np.nanmean(units, axis=1), is_tested.sum(axis=1, keepdims=True)
@@ -135,8 +136,11 @@ class Tally:
 
 
 def tally(design: Design, comparisons: int, n: int, rng: Generator) -> dict[str, Tally]:
-    """Equal arms, judged by audioid's decision, by the corrected resampled t and by a t over all pairs of runs."""
-    found = {name: Tally() for name in ("audioid", "corrected", "plain", *SEPARATION)}
+    """Equal arms, judged by audioid's decision, by the corrected resampled t and by a t over all pairs of runs.
+
+    `spread` judges their deviations over splits instead, by the test of Pitman and Morgan, and the ratio of 1.
+    """
+    found = {name: Tally() for name in ("audioid", "corrected", "plain", "spread", *SEPARATION)}
     for number in range(comparisons):
         learner = list(SEPARATION)[number % 2]
         right = simulate(design, learner, [SEPARATION[learner]] * 2, n, rng)
@@ -148,13 +152,17 @@ def tally(design: Design, comparisons: int, n: int, rng: Generator) -> dict[str,
             each_interval = (each.low, each.high)
         for name in ("audioid", learner):
             found[name].add(each.mean or 0.0, *each_interval, 0, is_better=each.decision == "better")
-        pairs = np.nanmean(right, axis=2).ravel()
+        runs = np.nanmean(right, axis=3)
+        pairs = (runs[0] - runs[1]).ravel()
         reach = float(stats.sem(pairs)) * float(stats.t.ppf(0.975, len(pairs) - 1))
         mean = float(pairs.mean())
         found["plain"].add(mean, mean - reach, mean + reach, 0, is_better=abs(mean) > reach > 0)
         if paired.unit == "split":
             low, high = paired.by_units().interval(0.95)
             found["corrected"].add(mean, low, high, 0, is_better=low > 0 or high < 0)
+            one, two = runs.mean(axis=2)
+            if ratio := pitman_morgan(one, two, CONFIDENCE):
+                found["spread"].add(ratio.value, ratio.low, ratio.high, 1, is_better=ratio.p_value <= 1 - CONFIDENCE)
     return found
 
 
@@ -164,7 +172,8 @@ def separation_apart(learner: str, rng: Generator, n: int) -> float:
     low, high = full / 2, full
     for _ in range(12):
         middle = (low + high) / 2
-        found = [np.nanmean(simulate(PROTOCOL, learner, (full, middle), n, rng)) for _ in range(40)]
+        arms = (simulate(PROTOCOL, learner, (full, middle), n, rng) for _ in range(40))
+        found = [np.nanmean(one - two) for one, two in arms]
         low, high = (middle, high) if np.mean(found) > TRUE_DIFFERENCE else (low, middle)
     return (low + high) / 2
 

@@ -17,7 +17,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from audioid.config import compose
+from audioid.comparison.records import find_runs
+from audioid.config import check_command_line, compose
 from tests.conftest import RATE, Command, write_tones
 
 ROOT = Path(__file__).parent.parent
@@ -332,6 +333,32 @@ def test_the_protocol_is_an_experiment(tones: Path, command: Command, capsys: py
     )
     assert command("resume=sweep") == 0
     assert capsys.readouterr().out.count("done already") == 4
+
+
+@pytest.mark.parametrize(
+    ("experiment", "key", "values", "figure"),
+    [
+        ("learning_curve", "split.train_per_class", ["2", "4"], "overview"),
+        ("image_size", "image.size", ["32", "64"], "settings"),
+        ("width", "model.width", ["2", "16"], "settings"),
+        ("depth", "model.depth", ["1", "2"], "settings"),
+    ],
+)
+def test_a_study_ends_in_a_plot_of_both_arms_along_its_axis(
+    experiment: str, key: str, values: list[str], figure: str, tones: Path, command: Command
+) -> None:
+    own = [text for text in check_command_line([f"experiment={experiment}"]) if text.startswith(f"{key}=")]
+    numbers = [int(value) for value in own[0].partition("=")[2].split(",")]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) >= 4
+    small = ["split.folds=3", "split.fold=0", f"{key}={','.join(values)}", "trainer.max_epochs=1"]
+    assert command(*on(tones, f"experiment={experiment}", *small, "hydra.sweep.dir=sweep")) == 0
+    found = {(run.transform, run.settings[key]) for run in find_runs(Path("sweep"))[0]}
+    assert found == {(arm, value) for arm in ("fft", "cwt") for value in values}
+    svg = Path("sweep", "figures", f"{figure}.svg").read_text()
+    assert all(f">{text}</text>" in svg for text in (key, "cwt", "fft", "fitting / s a run", *values))
+    assert Path("sweep", "figures", f"{figure}.png").is_file()
+    assert f"figures/{figure}.png" in Path("sweep", "report.md").read_text()
 
 
 def test_a_corpus_too_small_for_the_protocol_is_told_once(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -52,6 +53,12 @@ def order_of(value: str | None) -> tuple[int, float, str]:
         return (0, float(value or ""), "")
     except ValueError:
         return (1, 0.0, value or "")
+
+
+def is_number(value: str | None) -> bool:
+    """Whether it has a place on an axis."""
+    rank, number, _ = order_of(value)
+    return rank == 0 and isfinite(number)
 
 
 def protocol_of(run: Run) -> tuple[str, tuple[tuple[str, str], ...]]:

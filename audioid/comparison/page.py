@@ -15,7 +15,9 @@ from audioid.comparison.agreement import Disagreement, Suspect
 from audioid.comparison.analysis import Analysis
 from audioid.comparison.records import LeftOut
 from audioid.comparison.showing import Showing, Shown
+from audioid.comparison.spread import worth_telling
 from audioid.comparison.study import Study
+from audioid.comparison.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +46,14 @@ class Chapter:
     methods: str
     latex: str
     again: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Of studies that one number tells apart all at once: `figures.overview` and `tables.overview_table`."""
+
+    figure: "Figure"
+    table: Table
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,12 @@ class View:
 
 
 def html_page(
-    chapters: Sequence[Chapter], left_out: Sequence[LeftOut], *, root: Path, showing: Showing | None = None
+    chapters: Sequence[Chapter],
+    left_out: Sequence[LeftOut],
+    *,
+    root: Path,
+    showing: Showing | None = None,
+    overview: Overview | None = None,
 ) -> str:
     """The page as text; every name that comes from a file is escaped.
 
@@ -95,10 +110,13 @@ def html_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, shown=SHOWN, most_rows=MOST_ROWS)
+    environment.globals.update(words=words, worth_telling=worth_telling, shown=SHOWN, most_rows=MOST_ROWS)
     rows = [[each.folder.relative_to(root).as_posix(), each.reason] for each in left_out]
     return environment.get_template("page.html").render(
-        views=[_view(chapter, showing) for chapter in chapters], left_out=rows
+        views=[_view(chapter, showing) for chapter in chapters],
+        left_out=rows,
+        overview=overview,
+        overview_plots={"overview": _plot(overview.figure)} if overview else {},
     )
 
 

@@ -127,6 +127,14 @@ def alone(runs: Sequence[Run], evidence: Evidence) -> Paired | None:
     return _paired(_units([(run,) for run in _whole(runs, evidence)]), evidence)
 
 
+def sides_of(first: Sequence[Run], second: Sequence[Run], evidence: Evidence) -> Values:
+    """The measure of both arms over what both ran, `(units, 2)`, in the units that `pair` has."""
+    units = units_of(_whole(first, evidence), _whole(second, evidence))
+    key = evidence.measure.key
+    values = [np.mean([[getattr(run, key) for run in sides] for sides in unit], axis=0) for unit in units]
+    return np.array(values).reshape(-1, 2)
+
+
 def _whole(runs: Sequence[Run], evidence: Evidence) -> list[Run]:
     return [run for run in runs if not evidence.is_damaged(run)]
 

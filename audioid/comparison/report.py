@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from audioid.comparison import methods, tables, words
 from audioid.comparison.analysis import analyse
 from audioid.comparison.decisions import MARGIN
-from audioid.comparison.page import Chapter, html_page
+from audioid.comparison.page import Chapter, Overview, html_page
 from audioid.comparison.records import LeftOut, find_runs
 from audioid.comparison.showing import Showing
 from audioid.comparison.study import Study, studies
@@ -30,6 +30,7 @@ class Report:
     """What there is to say of the runs below `root`."""
 
     root: Path
+    overview: Overview | None
     chapters: Sequence[Chapter]
     left_out: Sequence[LeftOut]
 
@@ -63,18 +64,31 @@ def compare(
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    report = Report(runs_dir, [_chapter(study, methods.command(runs_dir)) for study in found], left_out)
+    report = Report(
+        runs_dir, _overview(found), [_chapter(study, methods.command(runs_dir)) for study in found], left_out
+    )
     _write_figures(report, out / FIGURES)
     with replacing(out / "report.md") as part:
         part.write_text(markdown(report), "utf-8")
     with replacing(out / "report.html") as part:
-        part.write_text(html_page(report.chapters, left_out, root=runs_dir, showing=showing), "utf-8")
+        part.write_text(
+            html_page(report.chapters, left_out, root=runs_dir, showing=showing, overview=report.overview), "utf-8"
+        )
     _write_board(report, out, showing)
     told = [text for study in found for text in tables.paragraphs(study, "simple")]
+    if report.overview:
+        told.append(tables.written(report.overview.table, "simple"))
     if left := tables.left_out_paragraph(left_out, runs_dir):
         told.append(left)
     told = ["\n".join(map(on_a_line, text.split("\n"))) for text in told]
     return "\n\n".join([*told, f"Written to {out}: report.html, report.md, comparison.json, comparison.csv, figures/"])
+
+
+def _overview(found: Sequence[Study]) -> Overview | None:
+    from audioid.comparison.figures import overview
+
+    table, figure = tables.overview_table(found), overview(found)
+    return Overview(figure, table) if table and figure else None
 
 
 def _chapter(study: Study, again: str) -> Chapter:
@@ -95,9 +109,10 @@ def _write_figures(report: Report, folder: Path) -> None:
 
 
 def _named_figures(report: Report) -> list[tuple[str, "Figure"]]:
-    """Of several studies with a number in front."""
+    """Of several studies with a number in front, behind the overview of them all."""
     numbered = len(report.chapters) > 1
-    return [
+    over_all = [("overview", report.overview.figure)] if report.overview else []
+    return over_all + [
         (f"{number} {name}" if numbered else name, figure)
         for number, chapter in enumerate(report.chapters, 1)
         for name, figure in chapter.figures.items()
@@ -117,6 +132,8 @@ def _write_board(report: Report, out: Path, showing: Showing | None) -> None:
 def markdown(report: Report) -> str:
     """The report as Markdown."""
     parts = ["# Comparison"]
+    if report.overview:
+        parts += ["![overview](<figures/overview.png>)", tables.written(report.overview.table, "github")]
     for number, chapter in enumerate(report.chapters, 1):
         study = chapter.study
         prefix = f"{number} " if len(report.chapters) > 1 else ""

@@ -18,6 +18,7 @@ Values = NDArray[np.float64]
 FEWEST_UNITS = 5  # by which the luck of runs is known well enough
 MOST_UNITS = 1000  # splits or seeds that anybody would add
 MOST_RECORDINGS = 1000  # times those at hand
+TINY = 1e-12  # below this a deviation is that of rounding
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,47 @@ def crossed(
         few = Estimate(mean, float(np.sqrt(spread)), units - 1, recordings, runs)
         return max(found, few, key=lambda each: each.interval(0.95)[1])
     return found
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Of two standard deviations, with its interval and the p-value of their being equal."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def deviation_interval(values: Values, confidence: float) -> tuple[float, float]:
+    """Of the standard deviation of independent normal values `(units,)`: (n - 1) s^2 / sigma^2 is chi-squared."""
+    df = len(values) - 1
+    ends = stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], df)
+    low, high = values.std(ddof=1) * np.sqrt(df / ends)
+    return float(low), float(high)
+
+
+def pitman_morgan(first: Values, second: Values, confidence: float) -> Ratio | None:
+    """The standard deviation of `first` over that of `second`, both `(units,)` and paired, five at least.
+
+    Deviations are equal where sum and difference of the pairs do not correlate (Pitman 1939, "A note on normal
+    correlation"; Morgan 1939), which Student's t with n - 2 degrees of freedom tests. The interval holds the ratios
+    that this does not reject: with r the correlation of the pairs and K = 1 + 2 (1 - r^2) t^2 / (n - 2) the squares of
+    its ends are the squared ratio times K -+ sqrt(K^2 - 1). Exact for normal pairs that are independent, or alike
+    correlated with one another, as those of splits of one corpus: what all of them share changes no deviation.
+
+    Returns:
+        None where one of the two, their sum or their difference does not vary.
+    """
+    if min(each.std() for each in (first, second, first + second, first - second)) < TINY:
+        return None
+    n = len(first)
+    value = float(first.std() / second.std())
+    t = float(stats.t.ppf((1 + confidence) / 2, n - 2))
+    r = float(np.corrcoef(first, second)[0, 1])
+    reach = float(np.exp(np.arccosh(1 + 2 * max(0.0, 1 - r**2) * t**2 / (n - 2)) / 2))
+    p_value = float(stats.pearsonr(first + second, first - second).pvalue)
+    return Ratio(value, value / reach, value * reach, p_value)
 
 
 def _share_of_training(n_test: float, tested: int, test_to_train: float) -> float:

@@ -13,6 +13,9 @@ from audioid.comparison.measures import MEASURES, Measure
 from audioid.comparison.pairing import Evidence, alone, pair
 from audioid.comparison.premises import warnings
 from audioid.comparison.records import Run, varying
+from audioid.comparison.spread import Spread, spreads
+
+RECORDINGS = "recordings"  # what a study's are called beside its settings
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Comparison:
     key: str | None
     summaries: list[Summary]
     differences: list[Difference]
+    spreads: list[Spread]
     warnings: list[str]
     notes: list[str]
 
@@ -85,7 +89,8 @@ class Study:
 
 
 def studies(runs: Sequence[Run], *, metric: str = "auto", margin: float = MARGIN) -> list[Study]:
-    """One study for each set of recordings and way of parting them; such are never set side by side.
+    """One study for each set of recordings and way of parting them, as their settings sort; what is of two is never
+    judged together.
 
     Args:
         metric: a key of `MEASURES`, or `auto`: macro F1 where the classes are uneven, else accuracy.
@@ -94,12 +99,13 @@ def studies(runs: Sequence[Run], *, metric: str = "auto", margin: float = MARGIN
     groups = defaultdict(list)
     for run in runs:
         groups[_arms.protocol_of(run)].append(run)
-    identities = [{"recordings": digest[:8], **dict(shared)} for digest, shared in groups]
+    identities = [{RECORDINGS: digest[:8], **dict(shared)} for digest, shared in groups]
     keys = varying(identities)
-    return [
+    found = [
         _study({key: identity.get(key, "-") for key in keys}, group, metric, margin)
         for identity, group in zip(identities, groups.values(), strict=True)
     ]
+    return sorted(found, key=lambda each: [_arms.order_of(value) for value in each.settings.values()])
 
 
 def _study(settings: dict[str, str], runs: list[Run], metric: str, margin: float) -> Study:
@@ -126,6 +132,18 @@ def _study(settings: dict[str, str], runs: list[Run], metric: str, margin: float
     )
 
 
+def number_apart(studies: Sequence[Study]) -> str | None:
+    """The key that tells the studies apart, where it is the only one and has numbers; None as well of unlike measures.
+
+    Such is `split.train_per_class`, whose every value is a study of its own.
+    """
+    keys = {key for each in studies for key in each.settings}
+    if len(keys) != 1 or keys == {RECORDINGS} or len({each.measure for each in studies}) > 1:
+        return None
+    (key,) = keys
+    return key if sum(_arms.is_number(each.settings[key]) for each in studies) > 1 else None
+
+
 def _title(corpus: str, settings: Mapping[str, str]) -> str:
     told = [f"{key}={value}" for key, value in settings.items() if value != "-" and not key.startswith("data")]
     return ", ".join([corpus, *told])
@@ -145,6 +163,7 @@ def _comparison(
         key=key,
         summaries=[_summary(arm, evidence) for arm in arms],
         differences=differences,
+        spreads=spreads(differences, {arm.name: arm.runs for arm in arms}, evidence),
         warnings=warnings(arms, evidence, measure, margin),
         notes=_notes(arms, differences, measure),
     )
@@ -157,8 +176,7 @@ def _goodness(arm: Arm, measure: Measure) -> float:
 
 def _summary(arm: Arm, evidence: Evidence) -> Summary:
     measure = evidence.measure
-    estimate = estimate_of(alone(arm.runs, evidence), measure)
-    low, high = estimate.interval(CONFIDENCE) if estimate else (None, None)
+    low, high = interval_of(arm.runs, evidence) or (None, None)
     by_split = defaultdict(list)
     for run in arm.runs:
         by_split[run.split].append(getattr(run, measure.key))
@@ -168,14 +186,23 @@ def _summary(arm: Arm, evidence: Evidence) -> Summary:
         n=len(values),
         mean=float(np.mean([np.mean(found) for found in by_split.values()])),
         std=float(values.std(ddof=1)) if len(values) > 1 else None,
-        low=max(low, 0.0) if low is not None else None,
-        high=min(high, 1.0) if high is not None and measure.is_share else high,
+        low=low,
+        high=high,
         min=float(values.min()),
         max=float(values.max()),
         test_accuracy=float(np.mean([run.test_accuracy for run in arm.runs])),
         train_accuracy=float(np.mean([run.train_accuracy for run in arm.runs])),
         cost=cost_of(arm.runs),
     )
+
+
+def interval_of(runs: Sequence[Run], evidence: Evidence) -> tuple[float, float] | None:
+    """At 95 % of the runs' mean by itself; None where there is nothing to judge by."""
+    estimate = estimate_of(alone(runs, evidence), evidence.measure)
+    if estimate is None:
+        return None
+    low, high = estimate.interval(CONFIDENCE)
+    return max(low, 0.0), min(high, 1.0) if evidence.measure.is_share else high
 
 
 def cost_of(runs: Sequence[Run]) -> Cost:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from audioid.comparison.decisions import CONFIDENCE, Difference, points
+from audioid.comparison import words
+from audioid.comparison.decisions import CONFIDENCE, Difference
 from audioid.comparison.measures import Measure
 from audioid.comparison.statistics import holm
 from audioid.comparison.study import Study, Summary
@@ -72,25 +73,11 @@ def _row(name: str, study: Study, arms: Sequence[str]) -> list[str]:
     summaries, differences = headline_of(study)
     by_name = {each.arm.name: each for each in summaries}
     run = study.runs[0]
-    cells = [_with_interval(by_name.get(arm), study.measure) for arm in arms]
-    decisions = "; ".join(_told(each, study.measure, is_only=len(differences) == 1) for each in differences) or "-"
+    cells = [words.with_interval(by_name.get(arm), study.measure) for arm in arms]
+    decisions = (
+        "; ".join(words.decision(each, study.measure, is_only=len(differences) == 1) for each in differences) or "-"
+    )
     return [name, f"{run.n_train + run.n_val + run.n_test:,}", study.measure.name, *cells, decisions]
-
-
-def _with_interval(summary: Summary | None, measure: Measure) -> str:
-    if summary is None:
-        return "-"
-    mean = points(summary.mean, measure)
-    if summary.low is None or summary.high is None:
-        return mean
-    return f"{mean} ({points(summary.low, measure)} to {points(summary.high, measure)})"
-
-
-def _told(difference: Difference, measure: Measure, *, is_only: bool) -> str:
-    if difference.winner:
-        return f"{difference.winner} by {points(abs(difference.mean or 0), measure)}"
-    pair = "" if is_only else f" ({difference.first}, {difference.second})"
-    return f"{'no difference' if difference.decision == 'equivalent' else 'undecided'}{pair}"
 
 
 def consistency(studies: Mapping[str, Study]) -> list[Consistency]:

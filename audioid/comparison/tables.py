@@ -5,13 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from audioid.comparison import words
 from audioid.comparison.decisions import Difference
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import LeftOut, Run, varying
-from audioid.comparison.study import Comparison, Study, Summary
+from audioid.comparison.spread import worth_telling
+from audioid.comparison.study import Comparison, Study, Summary, number_apart
 from audioid.comparison.words import Row
 
 SETTINGS_SHOWN = 20
@@ -48,6 +50,34 @@ def importance_table(study: Study) -> Table:
     return headers, [[key, words.amount(span, study.measure)] for key, span in order]
 
 
+def overview_table(studies: Sequence[Study]) -> Table | None:
+    """A row for each value of the number that tells the studies apart; None where none does."""
+    if (key := number_apart(studies)) is None:
+        return None
+    arms = list(dict.fromkeys(each.arm.name for study in studies for each in study.comparisons[0].summaries))
+    measure = studies[0].measure
+    unit = "%" if measure.is_share else measure.unit
+    headers = [
+        key,
+        "to learn from",
+        *(f"{name} {unit}" for name in arms),
+        *(f"{name} fit s" for name in arms),
+        "decision",
+    ]
+    return headers, [_overview_row(study.settings[key], study, arms) for study in studies]
+
+
+def _overview_row(value: str, study: Study, arms: Sequence[str]) -> Row:
+    headline, measure = study.comparisons[0], study.measure
+    by_name = {each.arm.name: each for each in headline.summaries}
+    n_train = np.mean([run.n_train for run in study.runs])
+    means = [words.with_interval(by_name.get(name), measure) for name in arms]
+    seconds = [words.spelled(by_name[name].cost.fit_seconds if name in by_name else None) for name in arms]
+    is_only = len(headline.differences) == 1
+    decisions = "; ".join(words.decision(each, measure, is_only=is_only) for each in headline.differences)
+    return [value, f"{n_train:,.0f}", *means, *seconds, decisions or words.NONE]
+
+
 def paragraphs(study: Study, style: str) -> Iterator[str]:
     """The verdicts first, then tables in tabulate's `style`, warnings and notes."""
     if study.settings:
@@ -63,6 +93,8 @@ def paragraphs(study: Study, style: str) -> Iterator[str]:
             if odds and place == 0:
                 yield odds
         yield written(arms_table(comparison, study.measure), style)
+        if place == 0:
+            yield from (each.sentence for each in worth_telling(comparison.spreads))
         known = study.comparisons[0].warnings if place else []
         yield from (f"Mind: {text}" for text in comparison.warnings if text not in known)
         yield from comparison.notes
@@ -107,6 +139,7 @@ def plain(studies: Sequence[Study], left_out: Sequence[LeftOut], root: Path) -> 
                 "margin": study.margin,
                 "transforms": [_plain_summary(summary) for summary in comparison.summaries],
                 "differences": [_plain_difference(each) for each in comparison.differences],
+                "spreads": [asdict(each) for each in comparison.spreads],
                 "warnings": comparison.warnings,
                 "notes": comparison.notes,
                 "runs": [relative(run.folder, root) for each in comparison.summaries for run in each.arm.runs],

@@ -128,6 +128,24 @@ def unlike(comparison: Comparison) -> list[Row]:
     ]
 
 
+def with_interval(summary: Summary | None, measure: Measure) -> str:
+    """An arm's mean: `94.5 (93.0 to 96.1)`."""
+    if summary is None:
+        return "-"
+    mean = points(summary.mean, measure)
+    if summary.low is None or summary.high is None:
+        return mean
+    return f"{mean} ({points(summary.low, measure)} to {points(summary.high, measure)})"
+
+
+def decision(difference: Difference, measure: Measure, *, is_only: bool) -> str:
+    """`cwt by 2.1`, `no difference` or `undecided`, the arms with it unless there are no others."""
+    if difference.winner:
+        return f"{difference.winner} by {points(abs(difference.mean or 0), measure)}"
+    pair = "" if is_only else f" ({difference.first}, {difference.second})"
+    return f"{'no difference' if difference.decision == 'equivalent' else 'undecided'}{pair}"
+
+
 def combined(found: Combined) -> str:
     """Whether the two arms together beat each alone."""
     alone = " and ".join(f"{100 * value:.1f} % ({name})" for name, value in found.alone.items())

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -8,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from audioid.comparison.analysis import analyse
-from audioid.comparison.figures import figures
+from audioid.comparison.figures import figures, overview
 from audioid.comparison.figures.style import saved
 from audioid.comparison.records import find_runs
 from audioid.comparison.study import Study, studies
-from tests.comparison.made_runs import made_sweep
+from audioid.comparison.tables import overview_table
+from tests.comparison.made_runs import made_run, made_sweep
 
 NAMES = ["differences", "accuracy", "settings", "curves", "classes", "confusion", "calibration", "cost"]
 
@@ -77,15 +79,85 @@ def test_swept_numbers_stand_in_their_order_on_a_scale(tmp_path: Path) -> None:
     made(tmp_path, [(BOTH, width(each)) for each in (128, 8, 16)])
     study = study_of(tmp_path)
     figure = figures(study, None)["settings"]
-    (axes,) = figure.axes
-    assert axes.get_xscale() == "log"
-    assert axes.get_xticks().tolist() == [8, 16, 128]
+    axes, below = figure.axes
+    assert axes.get_xscale() == below.get_xscale() == "log"
+    assert below.get_xticks().tolist() == [8, 16, 128]
     tests = {(each.values["transform"], float(each.values["model.width"])): 100 * each.test for each in study.ranking}
     lines = [each for each in points(axes) if len(each[0]) == 3]
     assert lines == [
         ([8, 16, 128], pytest.approx([tests[arm, each] for each in (8, 16, 128)])) for arm in ("cwt", "fft")
     ]
     assert {"8", "16", "128", "model.width", "cwt", "fft"} <= texts(figure)
+
+
+def test_below_a_swept_number_stand_the_seconds_that_it_takes(tmp_path: Path) -> None:
+    seconds = {8: [2.0, 4.0, 3.0], 16: [9.0, 7.0, 60.0], 64: [50.0, 40.0, 70.0]}
+    rng, labels, paths = np.random.default_rng(0), np.arange(20) % 2, [f"{number}.wav" for number in range(20)]
+    for size, fits in seconds.items():
+        for fold, fit in enumerate(fits):
+            made_run(
+                tmp_path, "fft", paths=paths, labels=labels, probabilities=np.eye(2)[rng.permutation(labels)],
+                classes="ab", fold=fold, settings={"image": {"size": size}}, seconds={"fit": fit, "total": 99.0},
+            )  # fmt: skip
+    study = study_of(tmp_path)
+    upper, lower = figures(study, None)["settings"].axes
+    assert points(lower) == [([8, 16, 64], [3.0, 9.0, 50.0])]  # medians
+    assert (lower.get_yscale(), lower.get_xscale()) == ("log", "log")
+    tests = {each.values["image.size"]: 100 * each.test for each in study.ranking}
+    assert points(upper)[0] == ([8, 16, 64], pytest.approx([tests[size] for size in ("8", "16", "64")]))
+
+
+def made_learning_curve(root: Path, numbers: Sequence[str | int]) -> list[Study]:
+    for place, number in enumerate(numbers):
+        split = {"split": {"name": "kfold", "train_per_class": number}}
+        made(root / str(number), [({"fft": 0.5 * place, "cwt": 1.0 * place}, split)], n_train=10 * (place + 1))
+    return studies(find_runs(root)[0])
+
+
+def test_studies_that_a_number_tells_apart_have_an_overview(tmp_path: Path) -> None:
+    found = made_learning_curve(tmp_path, [100, 4, 20])
+    assert [each.settings for each in found] == [{"split.train_per_class": number} for number in ("4", "20", "100")]
+    figure = overview(found)
+    assert figure is not None
+    upper, lower = figure.axes
+    drawn = points(upper)
+    for arm in ("cwt", "fft"):
+        accuracies = [[run.test_accuracy for run in study.runs if run.transform == arm] for study in found]
+        assert ([4, 20, 100], pytest.approx([100 * np.mean(each) for each in accuracies])) in drawn
+        for study, x in zip(found, (4, 20, 100), strict=True):
+            (summary,) = [each for each in study.comparisons[0].summaries if each.arm.name == arm]
+            assert summary.low is not None
+            assert summary.high is not None
+            assert ([x, x], pytest.approx([100 * summary.low, 100 * summary.high])) in drawn
+    assert upper.get_xscale() == "log"
+    assert points(lower) == [([4, 20, 100], [2.0, 2.0, 2.0])] * 2
+    assert {"split.train_per_class", "4", "20", "100", "cwt", "fft"} <= texts(figure)
+    headers, rows = overview_table(found) or ([], [])
+    assert headers == ["split.train_per_class", "to learn from", "cwt %", "fft %", "cwt fit s", "fft fit s", "decision"]
+    assert [row[:2] for row in rows] == [["4", "20"], ["20", "30"], ["100", "10"]]
+    assert rows[0][2].startswith(f"{100 * found[0].comparisons[0].summaries[0].mean:.1f} (")
+
+
+def test_without_a_limit_there_is_no_number_and_so_no_line(tmp_path: Path) -> None:
+    figure = overview(made_learning_curve(tmp_path, [4, 20, "null"]))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert "null" in texts(figure)
+    joined = [line for line in axes.get_lines() if line.get_marker() in ("o", "s")]
+    assert [line.get_linestyle() for line in joined] == ["None", "None"]
+
+
+def test_studies_of_other_recordings_or_of_two_keys_have_no_overview(tmp_path: Path) -> None:
+    made(tmp_path / "one", [(BOTH, {})], index_digest="12345678")  # may look like numbers
+    made(tmp_path / "two", [(BOTH, {})], index_digest="23456789")
+    assert overview(studies(find_runs(tmp_path)[0])) is None
+    for number in (1, 2):
+        split = {"split": {"name": "kfold", "train_per_class": number, "folds": 2 + number}}
+        made(tmp_path / "keys" / str(number), [(BOTH, split)])
+    found = studies(find_runs(tmp_path / "keys")[0])
+    assert len(found) == 2
+    assert overview(found) is overview_table(found) is None
+    assert overview(found[:1]) is None
 
 
 def test_names_are_not_joined_and_an_arm_may_lack_the_key(tmp_path: Path) -> None:

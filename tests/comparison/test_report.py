@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from audioid.comparison.report import compare
 from audioid.errors import AudioidError
@@ -142,3 +143,22 @@ def test_names_out_of_files_do_not_steer_the_terminal(write_run: Any, tmp_path: 
     printed = compare(tmp_path / "runs", tmp_path / "out")
     assert "\x1b" not in printed
     assert "evil\\x1b]0;title\\x07" in printed
+
+
+def test_studies_along_a_number_are_shown_together(write_run: Any, tmp_path: Path) -> None:
+    for number in (10, 100):
+        for transform in ("fft", "cwt"):
+            for seed in (0, 1):
+                split = {"split": {"name": "stratified", "train_per_class": number}}
+                write_run(transform, seed, 0.8 + seed / 100, settings=split, split_seed=seed)
+    printed = compare(tmp_path / "runs", tmp_path / "out")
+    assert "split.train_per_class      to learn from" in printed
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert report.startswith("# Comparison\n\n![overview](<figures/overview.png>)\n\n| split.train_per_class ")
+    assert {f"overview.{form}" for form in ("png", "svg", "pdf")} <= {
+        file.name for file in (tmp_path / "out" / "figures").iterdir()
+    }
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.index("<h1>By split.train_per_class</h1>") < page.index("split.train_per_class=10")
+    board = EventAccumulator(str(tmp_path / "out" / "comparison"), size_guidance={"images": 0}).Reload()
+    assert "compare/01 overview" in board.Tags()["images"]

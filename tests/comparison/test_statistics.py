@@ -8,7 +8,16 @@ from scipy import stats
 from statsmodels.api import OLS
 from statsmodels.stats.multitest import multipletests
 
-from audioid.comparison.statistics import Estimate, corrected_t, crossed, holm, needed, student
+from audioid.comparison.statistics import (
+    Estimate,
+    corrected_t,
+    crossed,
+    deviation_interval,
+    holm,
+    needed,
+    pitman_morgan,
+    student,
+)
 
 DIFFERENCES = np.array([0.02, -0.01, 0.03, 0.05, 0.00, 0.01, 0.04, -0.02, 0.02, 0.03])
 
@@ -203,3 +212,51 @@ def test_no_difference_is_decided_within_the_margin() -> None:
     assert more.recordings == pytest.approx((1.96 * 0.02 / 0.01) ** 2, rel=0.13)
     hopeless = Estimate(mean=0.01, error=0.0001, df=1e6, recordings=1e-8, runs=0.0)
     assert hopeless.interval(0.95)[0] > 0  # so nothing is needed, and nobody asks
+
+
+def test_the_interval_of_a_deviation_against_the_textbook() -> None:
+    """Ten values of variance 1: 9 / 19.023 and 9 / 2.700 are the ends of its 95 % interval."""
+    values = DIFFERENCES / DIFFERENCES.std(ddof=1)
+    assert deviation_interval(values, 0.95) == pytest.approx(((9 / 19.023) ** 0.5, (9 / 2.700) ** 0.5), abs=1e-3)
+
+
+def test_pitman_morgan_against_its_closed_form() -> None:
+    """Snedecor and Cochran: with F the ratio of variances t = (F - 1) sqrt((n - 2) / (4 F (1 - r^2)))."""
+    rng = default_rng(0)
+    second = rng.normal(size=12)
+    first = 1.7 * (0.6 * second + 0.8 * rng.normal(size=12)) + 3
+    found = pitman_morgan(first, second, 0.95)
+    assert found is not None
+    f, r = first.var() / second.var(), np.corrcoef(first, second)[0, 1]
+    t = (f - 1) * np.sqrt(10 / (4 * f * (1 - r**2)))
+    assert found.value == pytest.approx(f**0.5)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), 10))
+    # The ends are the ratios that the test just rejects.
+    for end in (found.low, found.high):
+        at_end = pitman_morgan(first / end, second, 0.95)
+        assert at_end is not None
+        assert at_end.p_value == pytest.approx(0.05)
+    turned = pitman_morgan(second, first, 0.95)
+    assert turned is not None
+    assert (1 / turned.high, 1 / turned.low) == pytest.approx((found.low, found.high))
+
+
+def test_pitman_morgan_holds_its_level_where_splits_share_recordings() -> None:
+    """Each of 2,000 comparisons of ten splits: what all splits have in common changes neither level nor interval."""
+    rng, rejected, held = default_rng(0), 0, 0
+    for _ in range(2000):
+        common = rng.normal(size=(1, 2))
+        sides = 3 * common + rng.normal(size=(10, 1)) + rng.normal(size=(10, 2))
+        equal = pitman_morgan(sides[:, 0], sides[:, 1], 0.95)
+        wider = pitman_morgan(2 * sides[:, 0], sides[:, 1], 0.95)
+        assert equal is not None
+        assert wider is not None
+        rejected += equal.p_value <= 0.05
+        held += wider.low <= 2 <= wider.high
+    assert 0.04 < rejected / 2000 < 0.06
+    assert 0.94 < held / 2000 < 0.96
+
+
+@pytest.mark.parametrize("second", [np.ones(6), np.arange(6.0) + 2, 5 - np.arange(6.0)])
+def test_without_variation_no_ratio_is_known(second: NDArray[np.float64]) -> None:
+    assert pitman_morgan(np.arange(6.0), second, 0.95) is None

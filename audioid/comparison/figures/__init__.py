@@ -1,5 +1,7 @@
 """Figures of a comparison, for paper, page and TensorBoard. Loads matplotlib: to be imported where one is drawn."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
@@ -7,7 +9,7 @@ from audioid.comparison.analysis import Analysis
 from audioid.comparison.figures.classes import calibration, classes, confusion
 from audioid.comparison.figures.cost import cost
 from audioid.comparison.figures.course import curves
-from audioid.comparison.figures.settings import settings
+from audioid.comparison.figures.settings import over_studies, settings
 from audioid.comparison.figures.style import STYLE
 from audioid.comparison.figures.verdict import accuracy, differences
 from audioid.comparison.study import Study
@@ -31,3 +33,9 @@ def figures(study: Study, analysis: Analysis | None) -> dict[str, Figure]:
             }
         found["cost"] = cost(study)
     return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def overview(studies: Sequence[Study]) -> Figure | None:
+    """The headlines' arms over the number that tells the studies apart (`study.number_apart`); None where none does."""
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        return over_studies(studies)

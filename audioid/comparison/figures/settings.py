@@ -1,19 +1,19 @@
 """The measure against what was swept: one figure, however many settings there are."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import ScaledTranslation
 
-from audioid.comparison.arms import ARM, Setting, order_of
-from audioid.comparison.decisions import CONFIDENCE, estimate_of
+from audioid.comparison.arms import ARM, Setting, is_number, order_of
 from audioid.comparison.figures.style import WIDTH, colour, legend_below, marker, name_rows, new, short, told
 from audioid.comparison.measures import Measure
-from audioid.comparison.pairing import alone
 from audioid.comparison.statistics import Values
-from audioid.comparison.study import Study
+from audioid.comparison.study import Study, cost_of, interval_of, number_apart
 
 MOST_LINES = 6
 SPREAD = 8  # numbers whose largest is so many times the smallest stand on a log scale
@@ -32,8 +32,20 @@ def swept(study: Study) -> tuple[str | None, list[str]]:
     return None, [headline] if headline and headline != ARM else []
 
 
+class Point(NamedTuple):
+    """What an arm has at one value of the key."""
+
+    value: str
+    mean: float
+    interval: tuple[float, float] | None
+    fit_seconds: float | None
+
+
 def settings(study: Study) -> Figure | None:
-    """Lines with intervals over one swept key, or heat maps over two; None where nothing but the transform varied."""
+    """Lines with intervals over one swept key, or heat maps over two; None where nothing but the transform varied.
+
+    Below the lines of a number the median seconds of fitting.
+    """
     by, keys = swept(study)
     if not keys:
         return None
@@ -42,7 +54,29 @@ def settings(study: Study) -> Figure | None:
         groups.setdefault(each.values.get(by, NO_VALUE) if by else "", []).append(each)
     names = sorted(groups, key=order_of)[:MOST_LINES]
     shown = {name: groups[name] for name in names}
-    return _lines(shown, keys[0], study) if len(keys) == 1 else _maps(shown, keys, study)
+    if len(keys) > 1:
+        return _maps(shown, keys, study)
+    points = {name: [_point(each, keys[0], study) for each in found] for name, found in shown.items()}
+    return _lines(points, keys[0], study.measure)
+
+
+def _point(setting: Setting, key: str, study: Study) -> Point:
+    runs = setting.runs
+    value = setting.values.get(key, NO_VALUE)
+    return Point(value, setting.test, interval_of(runs, study.evidence), cost_of(runs).fit_seconds)
+
+
+def over_studies(studies: Sequence[Study]) -> Figure | None:
+    """Lines of the headlines' arms over the number that tells the studies apart; None where none does."""
+    if (key := number_apart(studies)) is None:
+        return None
+    points: dict[str, list[Point]] = {}
+    for study in studies:
+        for each in study.comparisons[0].summaries:
+            interval = None if each.low is None or each.high is None else (each.low, each.high)
+            point = Point(study.settings[key], each.mean, interval, each.cost.fit_seconds)
+            points.setdefault(each.arm.name, []).append(point)
+    return _lines(dict(list(points.items())[:MOST_LINES]), key, studies[0].measure)
 
 
 def _values(shown: Mapping[str, Sequence[Setting]], key: str) -> list[str]:
@@ -56,39 +90,58 @@ def _at(found: Sequence[Setting], **values: str) -> Setting | None:
     )
 
 
-def _lines(shown: Mapping[str, Sequence[Setting]], key: str, study: Study) -> Figure:
-    figure = new(3.2)
-    axes = figure.add_subplot()
-    values = _values(shown, key)
-    places = _scale(axes, values)
-    joined = "-" if _are_numbers(values) else ""  # categories have no order to follow
-    for place, (name, found) in enumerate(shown.items()):
-        here = [(x, each) for x, value in zip(places, values, strict=True) if (each := _at(found, **{key: value}))]
-        xs = [x for x, _ in here]
-        means = study.measure.scale * np.array([each.test for _, each in here])
-        aside = ScaledTranslation(4 * (place - (len(shown) - 1) / 2) / 72, 0, figure.dpi_scale_trans)
-        ink = colour(place)
-        drawn = axes.plot(
-            xs, means, f"{joined}{marker(place)}", color=ink, markersize=5, linewidth=1, label=short(name) or None
-        )
-        for x, (_, each) in zip(xs, here, strict=True):
-            if interval := _interval(each, study):
-                drawn += axes.plot([x, x], interval, color=ink, linewidth=1.5)
+def _lines(points: Mapping[str, Sequence[Point]], key: str, measure: Measure) -> Figure:
+    values = sorted({each.value for found in points.values() for each in found}, key=order_of)
+    are_numbers = all(map(is_number, values))
+    has_seconds = are_numbers and any(each.fit_seconds for found in points.values() for each in found)
+    figure = new(4.4 if has_seconds else 3.2)
+    panels = figure.subplots(1 + has_seconds, 1, sharex=True, squeeze=False, height_ratios=(2, 1)[: 1 + has_seconds])
+    upper, lower = panels[0, 0], panels[-1, 0]
+    x = dict(zip(values, _scale(lower, values), strict=True))
+    for place, (name, found) in enumerate(points.items()):
+        ordered = sorted(found, key=lambda each: order_of(each.value))
+        xs = [x[each.value] for each in ordered]
+        line = f"{'-' if are_numbers else ''}{marker(place)}"  # categories have no order to follow
+        look: dict[str, Any] = {"color": colour(place), "markersize": 5, "linewidth": 1}
+        means = [measure.scale * each.mean for each in ordered]
+        drawn = upper.plot(xs, means, line, label=short(name) or None, **look)
+        for each in ordered:
+            if each.interval:
+                ends = [measure.scale * end for end in each.interval]
+                drawn += upper.plot([x[each.value]] * 2, ends, color=colour(place), linewidth=1.5)
         # Arms stand beside one another, so that their intervals do not cover each other.
-        for line in drawn:
-            line.set_transform(axes.transData + aside)
-    axes.set_xlabel(key, parse_math=False)
-    axes.set_ylabel(told(study.measure))
-    axes.margins(x=0.08)
-    axes.grid(axis="y")
-    legend_below(figure, axes)
+        aside = ScaledTranslation(4 * (place - (len(points) - 1) / 2) / 72, 0, figure.dpi_scale_trans)
+        for artist in drawn:
+            artist.set_transform(upper.transData + aside)
+        if has_seconds:
+            lower.plot(xs, [each.fit_seconds or np.nan for each in ordered], line, **look)
+    if has_seconds:
+        _scale_seconds(lower)
+    upper.set_ylabel(told(measure))
+    lower.set_xlabel(key, parse_math=False)
+    lower.margins(x=0.08)
+    for axes in {upper, lower}:
+        axes.grid(axis="y")
+    legend_below(figure, upper)
     return figure
+
+
+def _scale_seconds(axes: Axes) -> None:
+    seconds = np.concatenate([np.ravel(line.get_ydata()) for line in axes.get_lines()])
+    if np.nanmax(seconds) / np.nanmin(seconds) >= SPREAD:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_yticks([], minor=True)
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel("fitting / s a run")
 
 
 def _scale(axes: Axes, values: Sequence[str]) -> list[float]:
     """Where the values stand: numbers by what they are, others evenly; all are named on the axis."""
     places = [float(place) for place in range(len(values))]
-    if _are_numbers(values):
+    if all(map(is_number, values)):
         places = [order_of(value)[1] for value in values]
         if places[0] > 0 and places[-1] / places[0] >= SPREAD:
             axes.set_xscale("log")
@@ -98,19 +151,6 @@ def _scale(axes: Axes, values: Sequence[str]) -> list[float]:
         for text in axes.get_xticklabels():
             text.set(rotation=30, ha="right", rotation_mode="anchor")
     return places
-
-
-def _are_numbers(values: Sequence[str]) -> bool:
-    return all(rank == 0 and np.isfinite(number) for rank, number, _ in map(order_of, values))
-
-
-def _interval(setting: Setting, study: Study) -> tuple[float, float] | None:
-    """At 95 % of the setting's mean by itself, as in the table of arms."""
-    found = estimate_of(alone(setting.runs, study.evidence), study.measure)
-    if found is None:
-        return None
-    low, high = (study.measure.scale * each for each in found.interval(CONFIDENCE))
-    return (max(low, 0.0), min(high, study.measure.scale)) if study.measure.is_share else (low, high)
 
 
 def _maps(shown: Mapping[str, Sequence[Setting]], keys: Sequence[str], study: Study) -> Figure:
