@@ -1,7 +1,7 @@
 """Batches of rows and targets for Lightning."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -89,12 +89,17 @@ class AudioDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         part = RowDataset(self.training_rows, self.targets, self.split.train)
-        # Batch normalisation cannot learn from a last batch of one.
-        alone = len(part) % self.batch_size == 1 and len(part) > 1
-        return _loader(part, self.batch_size, EpochSampler(len(part), self.seed), drop_last=alone)
+        return training_dataloader(part, self.batch_size, EpochSampler(len(part), self.seed))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return eval_dataloader(self.rows, self.targets, self.split.val, batch_size=self.batch_size)
+
+
+def training_dataloader(part: RowDataset, batch_size: int, sampler: Sampler[Any]) -> DataLoader[Batch]:
+    """The part in the order of the sampler."""
+    # Batch normalisation cannot learn from a last batch of one.
+    alone = len(part) % batch_size == 1 and len(part) > 1
+    return _loader(part, batch_size, sampler, drop_last=alone)
 
 
 def eval_dataloader(rows: RowSource, targets: Numbers, numbers: Numbers, *, batch_size: int) -> DataLoader[Batch]:
@@ -103,7 +108,7 @@ def eval_dataloader(rows: RowSource, targets: Numbers, numbers: Numbers, *, batc
 
 
 def _loader(
-    part: RowDataset, batch_size: int, sampler: Sampler[int] | None = None, drop_last: bool = False
+    part: RowDataset, batch_size: int, sampler: Sampler[Any] | None = None, drop_last: bool = False
 ) -> DataLoader[Batch]:
     # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
     return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)  # type: ignore[arg-type]
