@@ -121,8 +121,8 @@ def _parallel_seeds(overrides: Sequence[Override]) -> int:
     if not found:
         return 1
     value = found[-1].value()
-    if found[-1].is_sweep_override() or not isinstance(value, int):
-        raise AudioidError(f"{PARALLEL}: is one number, how many seeds are trained at once; seed says which")
+    if found[-1].is_sweep_override() or not isinstance(value, int) or value < 1:
+        raise AudioidError(f"{PARALLEL}: is one number, of seeds that are trained at once; seed says which")
     if value > 1 and any(override.key_or_group == "hydra/sweeper" for override in overrides):
         raise AudioidError(f"{PARALLEL}: is for audioid's own sweeper; leave hydra/sweeper out, or this at 1")
     return value

@@ -42,9 +42,8 @@ class RunInParallel:
     def log(self, means: Mapping[str, Tensor]) -> None:
         """Hands what the epoch gave to the loggers, as Lightning does, and keeps it for the callbacks."""
         self.callback_metrics |= means
-        epoch = self.trainer.current_epoch
         for logger in self.loggers:
-            logger.log_metrics({name: float(value) for name, value in means.items()} | {"epoch": epoch}, epoch + 1)
+            logger.log_metrics({name: float(value) for name, value in means.items()}, self.trainer.current_epoch + 1)
             logger.save()
 
     @property
