@@ -23,7 +23,7 @@ from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
-from audioid.jobs import applying, sample_choices, sample_jobs, swept_options
+from audioid.jobs import PARALLEL, applying, in_parallel, jobs, sample_choices, sample_jobs, swept_options
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
 from audioid.pretrained import Beginning, beginning_of
@@ -81,6 +81,15 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         overrides = [*(each for each in overrides if each.key_or_group not in keys), *more]
         _check_names(overrides, options)
         flags += [] if found.multirun else ["--multirun"]
+    if not found.cfg and (parallel := _parallel_seeds(overrides)) > 1:
+        if not resume:
+            overrides = _with_seeds(overrides, parallel, config_dir, config_name)
+            flags += [] if "--multirun" in flags or found.multirun else ["--multirun"]
+        elif "--multirun" not in flags:
+            raise AudioidError(f"{PARALLEL}: a run goes on by itself; leave it out")
+        groups = in_parallel(jobs(overrides, options), parallel)
+        if not any(text.startswith(f"{PARALLEL}=[") and "," in text for job in groups for text in job):
+            raise AudioidError(f"{PARALLEL}: no two runs of this sweep differ in seed alone; leave it at 1")
     is_sweep = found.multirun or "--multirun" in flags
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
@@ -104,6 +113,32 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
         return arguments
     return [*arguments, SWEPT_NAME.format(",".join(swept))]
+
+
+def _parallel_seeds(overrides: Sequence[Override]) -> int:
+    """How many runs that differ in the seed are to be trained as one."""
+    found = [override for override in overrides if override.key_or_group == PARALLEL]
+    if not found:
+        return 1
+    value = found[-1].value()
+    if found[-1].is_sweep_override() or not isinstance(value, int) or value < 1:
+        raise AudioidError(f"{PARALLEL}: is one number, of seeds that are trained at once; seed says which")
+    if value > 1 and any(override.key_or_group == "hydra/sweeper" for override in overrides):
+        raise AudioidError(f"{PARALLEL}: is for audioid's own sweeper; leave hydra/sweeper out, or this at 1")
+    return value
+
+
+def _with_seeds(overrides: Sequence[Override], count: int, config_dir: Path | None, config_name: str) -> list[Override]:
+    """The overrides with as many seeds as are trained at once, from the one that is chosen on, unless they say more."""
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    if "seed" in swept:
+        return list(overrides)
+    plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
+    config = _composed([*_place(config_dir), *plain], config_name)
+    if OmegaConf.is_interpolation(config, "seed") or not isinstance(config.seed, int):
+        return list(overrides)
+    seeds = ",".join(map(str, range(config.seed, config.seed + count)))
+    return [*(each for each in overrides if each.key_or_group != "seed"), *parse([f"seed={seeds}"])]
 
 
 def _swept_by_experiment(overrides: Sequence[Override], config_dir: Path | None, config_name: str) -> list[Override]:

@@ -3,6 +3,8 @@
 In `transform=fft,cwt transform.wavelet=mexh,cmor1.5-1.0` only cwt has a wavelet: that is three jobs, not four.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from math import prod
@@ -14,6 +16,7 @@ from audioid.overrides import Options, alternatives, parse
 from audioid.schema import OPTIONS
 
 MOST_JOBS = 200  # of a sweep that are all checked; of a larger one each value, and pairs of few
+PARALLEL = "trainer.parallel_seeds"
 SEEDS = ("seed", "split.seed")  # go with any other value
 
 Swept = Mapping[str, Sequence[str]]
@@ -36,6 +39,28 @@ def jobs_of(arguments: Sequence[str], loader: ConfigLoader) -> list[tuple[str, .
     overrides = parse(arguments)
     groups = {override.key_or_group for override in overrides}
     return jobs(overrides, {group: loader.get_group_options(group) for group in groups})
+
+
+def in_parallel(found: Sequence[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
+    """The jobs of a sweep put together: one for at most `most` that differ in the seed alone.
+
+    It is the first of them, and its `trainer.parallel_seeds` lists their seeds; 1 where no plain number is the seed.
+    """
+    alike = defaultdict[tuple[str, ...], list[tuple[str, ...]]](list)
+    for job in found:
+        others = tuple(text for text in job if not _is_seed(text))
+        alike[job if any("${seed}" in text for text in job) else others].append(job)
+    put_together = list[tuple[str, ...]]()
+    for group in alike.values():
+        for first in range(0, len(group), most):
+            seeds = [text.partition("=")[2] for job in group[first : first + most] for text in job if _is_seed(text)]
+            texts = (text for text in group[first] if not text.startswith(f"{PARALLEL}="))
+            put_together.append((*texts, f"{PARALLEL}=[{','.join(seeds)}]" if seeds else f"{PARALLEL}=1"))
+    return put_together
+
+
+def _is_seed(text: str) -> bool:
+    return re.fullmatch(r"seed=\d+", text) is not None
 
 
 def swept_options(overrides: Sequence[Override], options: Options) -> dict[str, list[str]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 PATHS = ("data.root", "data.file")
 LITERALS = (*PATHS, "data.group_pattern")  # long, and full of signs that no file name may hold
-PLACES = ("resume", "store.", "logger", "metric", "margin")  # say where files go or how runs are compared
+# Say where files go, how runs are compared, or which are trained together.
+PLACES = ("resume", "store.", "logger", "metric", "margin", "trainer.parallel_seeds")
 MAX_NAME = 120  # bytes: a name is also a folder's, and many such folders make a path
 
 Scalar = bool | int | float | str

@@ -63,6 +63,8 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         raise AudioidError(
             "trainer.max_steps: trainer.max_epochs is a number too; give one (trainer.max_epochs=null for steps)"
         )
+    if settings.trainer.parallel_seeds != 1:
+        _check_parallel(settings)
     if settings.trainer.precision == "16-mixed" and settings.trainer.accelerator == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
 
@@ -92,6 +94,22 @@ def _check_loggers(names: Sequence[str]) -> None:
             raise AudioidError(f"logger: {name} is not installed; pip install 'audioid[{name}]'")
     if len(set(names)) < max(1, len(names)):
         raise AudioidError(f"logger: {names} does not name each once; choose of {', '.join(known)}")
+
+
+def _check_parallel(settings: Settings) -> None:
+    trainer = settings.trainer
+    problems = {
+        "model": settings.model.name not in ("cnn", "original") and "trains cnn and original alone",
+        "scheduler": settings.scheduler.name == "plateau"
+        and "has one learning rate for all seeds, plateau one for each",
+        "trainer.precision": trainer.precision == "16-mixed" and "has one scale of losses for all seeds",
+        "trainer.devices": (trainer.devices > 1 or trainer.strategy != "auto") and "works on one device",
+        "trainer.profiler": trainer.profiler != "none" and "is no single run",
+        "logger": "wandb" in settings.logger and "writes several runs at a time, and wandb takes one",
+    }
+    for key, problem in problems.items():
+        if problem:
+            raise AudioidError(f"trainer.parallel_seeds: {problem}; change {key}, or leave it at 1")
 
 
 def _check_model(settings: Settings) -> None:

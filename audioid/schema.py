@@ -203,6 +203,7 @@ class TrainerSettings(Section):
     max_epochs: Annotated[int, Field(ge=1, le=10**6)] | None
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: Annotated[int, Field(ge=1)]
+    parallel_seeds: Annotated[int, Field(ge=1, le=1024)] | list[int] = 1  # a list: those of one job of a sweep
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
     patience: Annotated[float, Field(gt=0, lt=1)] | None
@@ -248,7 +249,7 @@ FREE_ON_RESUME = (
     "metric",
     "margin",
     "store.",
-    *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy")),
+    *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy", "parallel_seeds")),
 )
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.
 OPTIONS: dict[str, dict[str, type[Section]]] = {

@@ -6,7 +6,7 @@ import pytest
 
 from audioid.config import check_command_line, compose, known_options
 from audioid.errors import AudioidError
-from audioid.jobs import applying, jobs, sample_jobs
+from audioid.jobs import applying, in_parallel, jobs, sample_jobs
 from audioid.overrides import parse
 
 OPTIONS = known_options(None)
@@ -93,3 +93,21 @@ def test_a_large_sweep_is_sampled_with_every_choice_and_every_pair_with_an_optio
     assert {(job[0], job[1]) for job in found} == {(a, x) for a in choices[0] for x in choices[1]}
     assert {job[2] for job in found} == set(choices[2])
     assert len(found) < 2000
+
+
+def test_jobs_that_differ_in_the_seed_alone_become_one_of_at_most_so_many() -> None:
+    found = jobs(parse(["seed=0,7,8", "transform=fft,cwt", "split.seed=0,1", "trainer.parallel_seeds=2"]), OPTIONS)
+    assert len(found) == 12
+    together = in_parallel(found, 2)
+    assert [" ".join(job) for job in together if "transform=cwt" in job and "split.seed=1" in job] == [
+        "seed=0 transform=cwt split.seed=1 trainer.parallel_seeds=[0,7]",
+        "seed=8 transform=cwt split.seed=1 trainer.parallel_seeds=[8]",
+    ]
+    assert len(together) == 8
+
+
+def test_jobs_in_which_more_goes_with_the_seed_stay_apart() -> None:
+    found = jobs(parse(["seed=0,1", "split.seed=${seed}"]), OPTIONS)
+    assert [job[-1] for job in in_parallel(found, 2)] == ["trainer.parallel_seeds=[0]", "trainer.parallel_seeds=[1]"]
+    found = jobs(parse(["split.seed=0,1", "seed=${split.seed}"]), OPTIONS)
+    assert [job[-1] for job in in_parallel(found, 2)] == ["trainer.parallel_seeds=1", "trainer.parallel_seeds=1"]

@@ -29,6 +29,7 @@ NOT_SETTINGS = (
     "trainer.profiler",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.parallel_seeds",
     "trainer.strategy",
     "hydra.",
 )

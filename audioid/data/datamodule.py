@@ -1,7 +1,7 @@
 """Batches of rows and targets for Lightning."""
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -111,16 +111,28 @@ class AudioDataModule(LightningDataModule):
         """What a checkpoint keeps: which recordings these were."""
         return {"digest": self.digest}
 
+    @property
+    def training_clips(self) -> Clips:
+        """Those of the training part, one recording after another."""
+        return Clips(self.clips.counts[self.split.train])
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        train = self.split.train
-        part = RowDataset(self.training_rows, self.targets[self.clips.owners], self.clips.rows(train))
-        sampler = EpochSampler(Clips(self.clips.counts[train]), self.seed)
-        # Batch normalisation cannot learn from a last batch of one.
-        alone = len(sampler) % self.batch_size == 1 and len(sampler) > 1
-        return _loader(part, self.batch_size, sampler, drop_last=alone)
+        numbers = self.clips.rows(self.split.train)
+        part = RowDataset(self.training_rows, self.targets[self.clips.owners], numbers)
+        sampler = EpochSampler(self.training_clips, self.seed)
+        return training_dataloader(part, len(sampler), self.batch_size, sampler)
 
     def val_dataloader(self) -> DataLoader[Judged]:
         return eval_dataloader(self.rows, self.targets, self.clips, self.split.val, batch_size=self.batch_size)
+
+
+def training_dataloader(
+    part: Dataset[Batch], recordings: int, batch_size: int, sampler: Sampler[Any]
+) -> DataLoader[Batch]:
+    """The part in the order of the sampler, which gives a clip of each of so many recordings."""
+    # Batch normalisation cannot learn from a last batch of one.
+    alone = recordings % batch_size == 1 and recordings > 1
+    return _loader(part, batch_size, sampler, drop_last=alone)
 
 
 def eval_dataloader(
@@ -132,7 +144,7 @@ def eval_dataloader(
 
 
 def _loader(
-    part: Dataset[B], batch_size: int, sampler: Sampler[int] | None = None, drop_last: bool = False
+    part: Dataset[B], batch_size: int, sampler: Sampler[Any] | None = None, drop_last: bool = False
 ) -> DataLoader[B]:
     # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
     return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)

@@ -4,14 +4,24 @@ All draws come from torch's global generator, so a seed repeats them.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from audioid.registry import register
 from audioid.schema import AugmentSettings
-from audioid.training.image_augmentation import FrequencyShift, Gain, Mask, Mixup, Tilt, TimeShift, TimeStretch
+from audioid.training.draws import Draws
+from audioid.training.image_augmentation import (
+    FrequencyShift,
+    Gain,
+    ImageAugmentation,
+    Mask,
+    Mixup,
+    Tilt,
+    TimeShift,
+    TimeStretch,
+)
 from audioid.training.waveform_augmentation import AddNoise, Equalizer, PitchAndSpeed, Reverb
 
 
@@ -68,3 +78,31 @@ class Augment(nn.Module):
     def forward(self, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         images = self.image(self.transform(self.sound(rows)))
         return self.mixup(images, targets) if self.mixup else (images, targets)
+
+    @torch.no_grad()
+    def of_runs(self, rows: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """As `forward` in each of several runs, whose batches are `rows` and `targets` `(batch, runs, ...)`.
+
+        Each run draws its own values; pictures are then changed all together, which is what a GPU is quick at.
+        """
+        changes = [cast(ImageAugmentation, change) for change in self.image]
+        shape, sounds, drawn, mixed = targets.shape, list[Tensor](), list[list[tuple[Tensor, ...]]](), list[Any]()
+        for run in range(shape[1]):
+            with draws.of(run):
+                own = rows[:, run]
+                if self.of_sound:  # how much is drawn for sounds depends on what was drawn before
+                    own = self.transform(self.sound(own))
+                    sounds.append(own)
+                drawn.append([change.drawn(own) for change in changes])
+                if self.mixup:
+                    mixed.append(self.mixup.drawn(own))
+        images = (torch.stack(sounds, 1) if sounds else rows).flatten(0, 1)
+        for change, values in zip(changes, zip(*drawn, strict=True), strict=True):
+            joined = [torch.stack(each, 1).flatten(0, 1) for each in zip(*values, strict=True)]
+            images = change.changed(images, joined)
+        if self.mixup:
+            share, other = (torch.stack(each, 1) for each in zip(*mixed, strict=True))
+            other = other * shape[1] + torch.arange(shape[1], device=other.device)  # of the same run
+            images, targets = self.mixup.changed(images, targets.flatten(), (share.flatten(), other.flatten()))
+            targets = targets.unflatten(0, shape)
+        return images.unflatten(0, shape), targets

@@ -18,9 +18,7 @@ def build(settings: Settings, prepared: PreparedData) -> AudioClassifier:
     Raises:
         AudioidError: as `build_classifier`.
     """
-    seed_everything(settings.seed, verbose=False)
-    groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
-    classifier = build_classifier(**groups, n_classes=len(prepared.index.classes))
+    classifier = _initial(settings, prepared)
     if settings.image.standardize != "none":
         rows = eval_dataloader(
             prepared.images,
@@ -30,6 +28,18 @@ def build(settings: Settings, prepared: PreparedData) -> AudioClassifier:
             batch_size=settings.data.batch_size,
         )
         classifier.normalize.fit((images for images, *_ in rows), over=settings.image.standardize)
+    return classifier
+
+
+def with_other_seed(classifier: AudioClassifier, settings: Settings, prepared: PreparedData) -> AudioClassifier:
+    """As `build` of settings that differ from the classifier's in the seed alone: it shares all but the network."""
+    return AudioClassifier(classifier.transform, classifier.normalize, _initial(settings, prepared).network)
+
+
+def _initial(settings: Settings, prepared: PreparedData) -> AudioClassifier:
+    seed_everything(settings.seed, verbose=False)
+    groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
+    classifier = build_classifier(**groups, n_classes=len(prepared.index.classes))
     classifier.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return classifier
 

@@ -78,16 +78,14 @@ def fit(
     known = [*progress.max_epochs, *([max_epochs] if progress.max_epochs[-1:] != (max_epochs,) else [])]
     if not len(prepared.split.val):
         refuse_needs_of_validation(settings)
+    has_validation = len(prepared.split.val) > 0
     callbacks = [reporter, Course(known, progress.pretrained)]
+    callbacks += choosing(settings, budget, folder, has_validation=has_validation)
+    if not settings.trainer.fast_dev_run:
+        callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
     print(f"  {budget.told}", flush=True)
-    trainer = _trainer(settings, budget, folder, loggers, callbacks, has_validation=len(prepared.split.val) > 0)
-    augment = registry.maker_of("augment", settings.augment.name)(
-        settings.augment.model_dump(),
-        classifier.transform,
-        image=settings.image.model_dump(),
-        sample_rate=settings.audio.sample_rate,
-        n_classes=len(prepared.index.classes),
-    )
+    trainer = trainer_of(settings, budget, folder, loggers, callbacks, has_validation=has_validation)
+    augment = augmentation(classifier, prepared, settings)
     data = AudioDataModule(
         prepared.images,
         prepared.waveforms if augment.of_sound else prepared.images,
@@ -98,14 +96,7 @@ def fit(
         batch_size=settings.data.batch_size,
         seed=settings.seed,
     )
-    module = ClassifierModule(
-        nn.Sequential(classifier.normalize, classifier.network),
-        augment,
-        optimizer=settings.optimizer.model_dump(),
-        scheduler=settings.scheduler.model_dump(),
-        seed=settings.seed,
-        backbone="1.features" if progress.pretrained else None,
-    )
+    module = learning(classifier, augment, settings, progress)
     if settings.trainer.fast_dev_run:
         trainer.fit(module, data)
         print("  fast_dev_run: a batch of training and of validation went well; nothing was recorded", flush=True)
@@ -117,7 +108,7 @@ def fit(
 
 
 def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, progress: Progress) -> int:
-    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    last = folder / "checkpoints" / "last.ckpt"
     reached = progress.epochs
     try:
         if not progress.is_over(trainer.max_epochs or 0):
@@ -129,9 +120,15 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
         print(f"Stopped in epoch {trainer.current_epoch + 1}; {again}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
+    load_kept(module, folder)
+    return reached
+
+
+def load_kept(module: ClassifierModule, folder: Path) -> None:
+    """Gives the module the weights of the epoch to keep."""
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
     kept_epoch = best if best.exists() else last
     module.load_state_dict(torch.load(kept_epoch, map_location="cpu", weights_only=True)["state_dict"])
-    return reached
 
 
 def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
@@ -176,7 +173,45 @@ def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
     return reached
 
 
-def _trainer(
+def augmentation(classifier: AudioClassifier, prepared: PreparedData, settings: Settings) -> nn.Module:
+    """What changes training batches; its `of_sound` tells whether they are to be waveforms."""
+    made: nn.Module = registry.maker_of("augment", settings.augment.name)(
+        settings.augment.model_dump(),
+        classifier.transform,
+        image=settings.image.model_dump(),
+        sample_rate=settings.audio.sample_rate,
+        n_classes=len(prepared.index.classes),
+    )
+    return made
+
+
+def learning(
+    classifier: AudioClassifier, augment: nn.Module, settings: Settings, progress: Progress
+) -> ClassifierModule:
+    """The classifier as it learns from images."""
+    return ClassifierModule(
+        nn.Sequential(classifier.normalize, classifier.network),
+        augment,
+        optimizer=settings.optimizer.model_dump(),
+        scheduler=settings.scheduler.model_dump(),
+        seed=settings.seed,
+        backbone="1.features" if progress.pretrained else None,
+    )
+
+
+def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation: bool) -> list[Callback]:
+    """What keeps the best epoch, and stops after too many that are not."""
+    if not has_validation:
+        return []
+    monitor, mode = BEST_BY[settings.trainer.best_by]
+    callbacks: list[Callback] = [KeepBest(folder / "checkpoints", monitor, mode)]
+    if settings.trainer.patience is not None:
+        patience = max(1, round(settings.trainer.patience * budget.epochs))
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
+    return callbacks
+
+
+def trainer_of(
     settings: Settings,
     budget: Budget,
     folder: Path,
@@ -185,16 +220,9 @@ def _trainer(
     *,
     has_validation: bool,
 ) -> Trainer:
-    chosen, checkpoints = settings.trainer, folder / "checkpoints"
-    if has_validation:
-        monitor, mode = BEST_BY[chosen.best_by]
-        callbacks.append(KeepBest(checkpoints, monitor, mode))
-        if chosen.patience is not None:
-            patience = max(1, round(chosen.patience * budget.epochs))
-            callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
-    if not chosen.fast_dev_run:
-        callbacks += [Curves(folder), KeepLast(checkpoints)]
-    callbacks.append(ProgressBar() if sys.stdout.isatty() else ProgressLines())
+    """Lightning's trainer, which also shows how far it is."""
+    chosen = settings.trainer
+    callbacks = [*callbacks, ProgressBar() if sys.stdout.isatty() else ProgressLines()]
     # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Trainer(

@@ -7,6 +7,8 @@ The functions take their values explicitly; the modules draw them.
 """
 
 import math
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,71 +20,105 @@ FAR_BELOW = 1e6  # no value of a picture is as far from zero
 QUIET = 1e-9  # amplitude below that of any recording: silence is not brought up to a level
 
 
-class TimeShift(nn.Module):
+class ImageAugmentation(nn.Module):
+    """Changes images `(batch, channels, rows, columns)`, each by values of its own.
+
+    Drawing comes apart from changing, so that what several runs draw can be done at once.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.changed(images, self.drawn(images))
+
+    @abstractmethod
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Values for as many images, `(batch, ...)` each; of the images only shape and device count."""
+
+    @abstractmethod
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        """The images changed by these values."""
+
+
+class TimeShift(ImageAugmentation):
     """Sounds earlier or later by at most the share `most` of the columns; the loudest moment stays in the picture."""
 
     def __init__(self, most: float) -> None:
         super().__init__()
         self.most = most
 
-    def forward(self, images: Tensor) -> Tensor:
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.rand(len(images), device=images.device),)
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        (share,) = drawn
         width = images.shape[-1]
         loudest = images.abs().amax(-2).argmax(-1)  # (batch, channels)
         earliest = -loudest.amin(1).clamp(max=self.most * width)
         latest = (width - 1 - loudest.amax(1)).clamp(max=self.most * width)
-        columns = torch.lerp(earliest, latest, torch.rand(len(images), device=images.device))
-        return shift_columns(images, columns.round().long())
+        return shift_columns(images, torch.lerp(earliest, latest, share).round().long())
 
 
-class Gain(nn.Module):
+class Gain(ImageAugmentation):
     """Sounds louder or softer by at most `most` decibels, in `magnitude` pictures: the others do not show it."""
 
     def __init__(self, most: float) -> None:
         super().__init__()
         self.most = most
 
-    def forward(self, images: Tensor) -> Tensor:
-        gain_db = torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(-self.most, self.most)
-        return images * 10 ** (gain_db / 20)
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.empty(len(images), device=images.device).uniform_(-self.most, self.most),)
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        (gain_db,) = drawn
+        return images * 10 ** (gain_db[:, None, None, None] / 20)
 
 
-class FrequencyShift(nn.Module):
+class FrequencyShift(ImageAugmentation):
     """Sounds higher or lower, by at most the share `most` of the rows of a logarithmic axis, in decibels."""
 
     def __init__(self, most: float) -> None:
         super().__init__()
         self.most = most
 
-    def forward(self, images: Tensor) -> Tensor:
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
         most = round(self.most * images.shape[-2])
-        return shift_rows(images, torch.randint(-most, most + 1, (len(images),), device=images.device))
+        return (torch.randint(-most, most + 1, (len(images),), device=images.device),)
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        (rows,) = drawn
+        return shift_rows(images, rows)
 
 
-class TimeStretch(nn.Module):
+class TimeStretch(ImageAugmentation):
     """Sounds at 2 ** u times their speed and at the same pitch, u even within `-most` and `most`, in decibels."""
 
     def __init__(self, most: float) -> None:
         super().__init__()
         self.most = most
 
-    def forward(self, images: Tensor) -> Tensor:
-        octaves = torch.empty(len(images), device=images.device).uniform_(-self.most, self.most)
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.empty(len(images), device=images.device).uniform_(-self.most, self.most),)
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        (octaves,) = drawn
         return stretch_columns(images, 2**octaves)
 
 
-class Tilt(nn.Module):
+class Tilt(ImageAugmentation):
     """Sounds through a filter whose decibels are a straight line over the rows, at most `most` at the two ends."""
 
     def __init__(self, most: float, decibel_range: float) -> None:
         super().__init__()
         self.most, self.decibel_range = most, decibel_range
 
-    def forward(self, images: Tensor) -> Tensor:
-        decibels = torch.empty(len(images), device=images.device).uniform_(-self.most, self.most)
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (torch.empty(len(images), device=images.device).uniform_(-self.most, self.most),)
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        (decibels,) = drawn
         return tilt_rows(images, decibels / self.decibel_range)
 
 
-class Mask(nn.Module):
+class Mask(ImageAugmentation):
     """Sounds without a band of frequencies and without a stretch of time: the masks of SpecAugment (Park et al. 2019).
 
     They hide at most the shares `frequency` of the rows and `time` of the columns, as ideal filters and gaps would;
@@ -93,9 +129,17 @@ class Mask(nn.Module):
         super().__init__()
         self.frequency, self.time, self.amplitude_scale = frequency, time, amplitude_scale
 
-    def forward(self, images: Tensor) -> Tensor:
-        rows = _one_stretch(images, -2, self.frequency)[:, None, :, None]
-        columns = _one_stretch(images, -1, self.time)[:, None, None, :]
+    def drawn(self, images: Tensor) -> tuple[Tensor, ...]:
+        # The width and the place of either, (batch, 1), for each image.
+        return (
+            *torch.rand(2, len(images), 1, device=images.device),
+            *torch.rand(2, len(images), 1, device=images.device),
+        )
+
+    def changed(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        width, place, width_in_time, place_in_time = drawn
+        rows = _one_stretch(images.shape[-2], width, place, self.frequency)[:, None, :, None]
+        columns = _one_stretch(images.shape[-1], width_in_time, place_in_time, self.time)[:, None, None, :]
         return hide(images, rows | columns, self.amplitude_scale)
 
 
@@ -112,8 +156,16 @@ class Mixup(nn.Module):
         self.amplitude_scale, self.decibel_range = amplitude_scale, decibel_range
 
     def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        share = Beta(self.alpha, self.alpha).sample(targets.shape).to(images.device)
-        other = torch.randperm(len(images), device=images.device)
+        return self.changed(images, targets, self.drawn(images))
+
+    def drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of each image, and which other gives the rest; of the images only shape and device count."""
+        share = Beta(self.alpha, self.alpha).sample(images.shape[:1]).to(images.device)
+        return share, torch.randperm(len(images), device=images.device)
+
+    def changed(self, images: Tensor, targets: Tensor, drawn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The images and their targets mixed so."""
+        share, other = drawn
         certain = functional.one_hot(targets, self.n_classes).to(images.dtype)
         mixed = mix(images, other, share, self.amplitude_scale, self.decibel_range)
         return mixed, torch.lerp(certain[other], certain, share[:, None])
@@ -182,13 +234,14 @@ def mix(images: Tensor, other: Tensor, share: Tensor, amplitude_scale: str, deci
     return mixed.clamp_(min=math.exp(-nepers)).log_().div_(nepers).add_(1)
 
 
-def _one_stretch(images: Tensor, dim: int, most: float) -> Tensor:
-    """Which of the rows or columns are hidden, `(batch, size)`: a stretch of at most the share `most`."""
-    size = images.shape[dim]
-    width, place = torch.rand(2, len(images), 1, device=images.device)
+def _one_stretch(size: int, width: Tensor, place: Tensor, most: float) -> Tensor:
+    """Which of the rows or columns are hidden, `(batch, size)`: a stretch of at most the share `most`.
+
+    Its `width` and `place` `(batch, 1)` are shares of what is possible.
+    """
     width = (width * (round(most * size) + 1)).floor()
     start = (place * (size - width + 1)).floor()
-    position = torch.arange(size, device=images.device)
+    position = torch.arange(size, device=width.device)
     return (position >= start) & (position < start + width)
 
 

@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 
 from audioid.classifier import log_probabilities
 from audioid.errors import AudioidError
+from audioid.training.draws import seed_step
 
 # Of `optimizer.lr`, for weights that have learned before: the gradients of the first steps come through a head that
 # knows nothing yet, and would undo much of what is there.
@@ -49,12 +50,8 @@ class ClassifierModule(LightningModule):
         )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # Dropout and augmentation then depend on seed and batch alone: a resumed run repeats them.
-        # Not torch.manual_seed, which takes longer on each kind of device that the machine lacks.
-        seed = self.seed + 1_000_003 * (self.trainer.fit_loop.total_batch_idx + 1)
-        torch.default_generator.manual_seed(seed)
-        if self.device.type != "cpu":
-            torch.get_device_module(self.device).manual_seed(seed)
+        # A resumed run repeats its draws.
+        seed_step(self.seed, self.trainer.fit_loop.total_batch_idx, self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         # Images need all digits, whatever precision the network trains in.

@@ -36,7 +36,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         AudioidError: the recordings or the settings do not allow it.
         SystemExit: it was stopped; what was reached is kept.
     """
-    _quiet()
+    quiet()
     keep_freed_memory()
     print(folder.name, flush=True)
     watch, memory = Stopwatch(), MemoryMeter()
@@ -45,17 +45,13 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         prepared = prepare_data(settings, watch, device=device)
         asked, settings = settings, with_frequency_shift(prepared.settings, prepared)
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
-        print(f"  {_described(prepared)}", flush=True)
-        if asked.audio.seconds == "auto":
-            print(f"  clips of {settings.audio.seconds:g} s, as nine of ten recordings to train on sound", flush=True)
+        tell_beginning(prepared, asked, settings)
         classifier = build(settings, prepared)
-        if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
-            print(f"  {told(settings.augment.model_dump())}{_why(asked, settings)}", flush=True)
         n_train = len(prepared.split.train)
         budget = budget_of(settings.trainer, n_train, settings.data.batch_size)
         progress = read_progress(folder, budget, prepared.index.digest)
         if not progress.epochs:
-            progress = _begun(classifier, settings)
+            progress = begun([classifier], settings)
         claim(folder, asked, overrides)
         values = asked.model_dump()
         reporter = Reporter(values, hyperparameters(values, overrides))
@@ -84,22 +80,25 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     write_predictions(folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
     # The last file: a run without it is not done.
     metrics = metrics_of(settings, prepared, fitted, evaluation, near)
-    times = {"seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
+    times = {"parallel_seeds": 1, "seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
 
 
-def _begun(classifier: AudioClassifier, settings: Settings) -> Progress:
+def begun(classifiers: Sequence[AudioClassifier], settings: Settings) -> Progress:
+    """The progress of runs that begin, whose classifiers get the trained weights that are chosen, if any."""
     beginning = beginning_of(settings)
     if beginning.told:
         print(f"  {beginning.told}", flush=True)
     if beginning.weights is None:
         return Progress()
-    begin_with(classifier, beginning.weights)
+    for classifier in classifiers:
+        begin_with(classifier, beginning.weights)
     return Progress(pretrained=beginning.weights.record)
 
 
-def _described(prepared: PreparedData) -> str:
+def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) -> None:
+    """Prints what there is to learn from, how it is changed, and what came of what was `asked` to be `auto`."""
     index, parts = prepared.index, prepared.split
     text = f"{len(index.table)} recordings of {len(index.classes)} classes: {len(parts.train)} to train on, "
     text += f"{len(parts.val)} to choose the epoch, {len(parts.test)} to judge at the end"
@@ -107,7 +106,11 @@ def _described(prepared: PreparedData) -> str:
         text += " (no validation part: the last epoch is kept, and the test part is only scored once, at the end)"
     if index.skipped:
         text += f"; {len(index.skipped)} files left out, see skipped.csv"
-    return text
+    print(f"  {text}", flush=True)
+    if asked.audio.seconds == "auto":
+        print(f"  clips of {settings.audio.seconds:g} s, as nine of ten recordings to train on sound", flush=True)
+    if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
+        print(f"  {told(settings.augment.model_dump())}{_why(asked, settings)}", flush=True)
 
 
 def _why(asked: Settings, found: Settings) -> str:
@@ -117,7 +120,7 @@ def _why(asked: Settings, found: Settings) -> str:
     return "; not higher or lower (frequency_shift 0), since shifted recordings look like those of other labels"
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silences what Lightning tells everybody in every run."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,20 @@ from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
 from audioid.schema import FREE_ON_RESUME, Settings, flat
 from audioid.training.budget import asked
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: what it is to do, where, and what of that was chosen on the command line."""
+
+    settings: Settings
+    folder: Path
+    overrides: list[str]
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the run of this folder left something to go on from."""
+    return (folder / "checkpoints" / "last.ckpt").exists()
 
 
 def is_done(folder: Path, settings: Settings) -> bool:

@@ -27,7 +27,7 @@ class ShowProgress(Callback):
     """Tells after each run how far the sweep is. Each process of a sweep gets a copy, which knows all of the runs."""
 
     def __init__(self) -> None:
-        self.runs, self.since = dict[Path, Asked](), 0.0
+        self.runs, self.since, self.told = dict[Path, Asked](), 0.0, 0.0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         is_ours = str(config.hydra.sweeper._target_).endswith(f".{ApplyingSweeper.__name__}")  # whose runs are known
@@ -40,10 +40,11 @@ class ShowProgress(Callback):
             os.utime(config.hydra.runtime.output_dir)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        if self.runs and ended_at(Path(config.hydra.runtime.output_dir)) >= self.since:
+        if self.runs and max(map(ended_at, self.runs)) >= self.told:  # a job may be several runs
             self._tell()
 
     def _tell(self) -> None:
+        self.told = time.time()
         print(sweep_progress(self.runs, self.since, time.time()), flush=True)
 
 

@@ -1,7 +1,8 @@
 """The sweeper that audioid gives Hydra, which takes plugins out of this package alone.
 
 It is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
-`transform.wavelet` to every transform of a sweep, and fail at the first that has no wavelets.
+`transform.wavelet` to every transform of a sweep, and fail at the first that has no wavelets. And jobs that
+differ in the seed alone are one job where `trainer.parallel_seeds` says so.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from audioid.jobs import jobs_of
+from audioid.jobs import PARALLEL, in_parallel, jobs_of
 
 
 class ApplyingSweeper(Sweeper):
@@ -40,6 +41,9 @@ class ApplyingSweeper(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         found = jobs_of(arguments, self.hydra_context.config_loader)
+        most = OmegaConf.select(self.config, PARALLEL)  # preparing a store has no such key
+        if isinstance(most, int) and most > 1:
+            found = in_parallel(found, most)
         results = self.launcher.launch(found, initial_job_idx=0)
         for result in results:
             _ = result.return_value  # raises what the job raised
