@@ -207,6 +207,7 @@ class TrainerSettings(Section):
     strategy: Literal["auto", "ddp"]
     best_by: Literal["val_loss", "val_accuracy"]
     patience: Annotated[float, Field(gt=0, lt=1)] | None
+    class_weights: Literal["none", "balanced"] = "none"  # as was so before there was a choice
     precision: Literal["32-true", "16-mixed", "bf16-mixed"]
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
     accumulate_grad_batches: Annotated[int, Field(ge=1)]

@@ -132,6 +132,7 @@ def _training(runs: Sequence[Run]) -> str:
         f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
         f"{_budget(runs)} in batches of {value('data.batch_size')} by "
         f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, "
+        f"{'classes weighted to count alike, ' * (value('trainer.class_weights') == 'balanced')}"
         f"augmentation {_either(map(_augmentation, runs))}){best}."
     )
 

@@ -4,12 +4,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
-from torch import nn
+from torch import Tensor, nn
 
 from audioid import registry
 from audioid.classifier import AudioClassifier
@@ -96,7 +97,7 @@ def fit(
         batch_size=settings.data.batch_size,
         seed=settings.seed,
     )
-    module = learning(classifier, augment, settings, progress)
+    module = learning(classifier, augment, settings, prepared, progress)
     if settings.trainer.fast_dev_run:
         trainer.fit(module, data)
         print("  fast_dev_run: a batch of training and of validation went well; nothing was recorded", flush=True)
@@ -186,7 +187,7 @@ def augmentation(classifier: AudioClassifier, prepared: PreparedData, settings: 
 
 
 def learning(
-    classifier: AudioClassifier, augment: nn.Module, settings: Settings, progress: Progress
+    classifier: AudioClassifier, augment: nn.Module, settings: Settings, prepared: PreparedData, progress: Progress
 ) -> ClassifierModule:
     """The classifier as it learns from images."""
     return ClassifierModule(
@@ -196,7 +197,18 @@ def learning(
         scheduler=settings.scheduler.model_dump(),
         seed=settings.seed,
         backbone="1.features" if progress.pretrained else None,
+        class_weights=balanced(prepared) if settings.trainer.class_weights == "balanced" else None,
     )
+
+
+def balanced(prepared: PreparedData) -> Tensor:
+    """Weights of the loss `(classes,)` with which each class of the training part counts as much as any other.
+
+    Their mean over the recordings to train on is 1, so that the learning rate means the same.
+    """
+    counts = np.bincount(prepared.index.targets[prepared.split.train], minlength=len(prepared.index.classes))
+    share = counts.sum() / np.count_nonzero(counts)
+    return torch.tensor(share / counts.clip(min=1), dtype=torch.float32)
 
 
 def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation: bool) -> list[Callback]:

@@ -25,10 +25,12 @@ class ClassifierModule(LightningModule):
     """Trains `network`, images `(batch, channels, size, size)` to logits `(batch, classes)`, by cross-entropy.
 
     `augment` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
-    probabilities `(batch, classes)`. The part of the network called `backbone`, if any, has learned before, and goes
-    on at `BACKBONE_RATE` of the learning rate. Means over each epoch's rows are logged under the epoch's number:
-    `loss/train`, `accuracy/train` and the same for `val`.
+    probabilities `(batch, classes)`. `class_weights` `(classes,)` are those of the loss. The part of the network called
+    `backbone`, if any, has learned before, and goes on at `BACKBONE_RATE` of the learning rate. Means over each epoch's
+    rows are logged under the epoch's number: `loss/train`, `accuracy/train` and the same for `val`.
     """
+
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -39,8 +41,10 @@ class ClassifierModule(LightningModule):
         scheduler: Mapping[str, Any],
         seed: int,
         backbone: str | None = None,
+        class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.network, self.augment, self.backbone = network, augment, backbone
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
         # Updated row by row, since "disable", which lets a loss that is no number show, disables weights too.
@@ -60,13 +64,21 @@ class ClassifierModule(LightningModule):
         logits = self.network(images)
         losses = functional.cross_entropy(logits, targets, reduction="none")
         expected = targets if targets.ndim == 1 else targets.argmax(1)
+        losses = self.weighted(losses, targets)
         self._update("train", losses.detach(), logits.argmax(1) == expected)
         return losses.mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         images, targets, counts = batch
         found = log_probabilities(self.network(images), counts)
-        self._update("val", functional.nll_loss(found, targets, reduction="none"), found.argmax(1) == targets)
+        losses = self.weighted(functional.nll_loss(found, targets, reduction="none"), targets)
+        self._update("val", losses, found.argmax(1) == targets)
+
+    def weighted(self, losses: Tensor, targets: Tensor) -> Tensor:
+        """The losses `(batch,)`, each times the weight of its class, or of the mixture of classes that it is for."""
+        if self.class_weights is None:
+            return losses
+        return losses * (self.class_weights[targets] if targets.ndim == 1 else targets @ self.class_weights)
 
     def _update(self, part: str, losses: Tensor, is_right: Tensor) -> None:
         self._curve(f"loss/{part}").update(losses)

@@ -53,7 +53,7 @@ def fit(
         callbacks = [each.reporter, Course([budget.epochs], progress.pretrained)]
         callbacks += choosing(each.settings, budget, each.folder, has_validation=has_validation)
         callbacks += [Curves(each.folder)] if records else []
-        module = learning(each.classifier, augment, each.settings, progress)
+        module = learning(each.classifier, augment, each.settings, prepared, progress)
         runs.append(RunInParallel(module, each.folder, each.loggers, callbacks))
     print(f"  {budget.told}, {len(runs)} seeds at once", flush=True)
     trainer = trainer_of(

@@ -34,6 +34,7 @@ class ParallelModule(ClassifierModule):
             scheduler=first.scheduler,
             seed=first.seed,
             backbone=first.backbone,
+            class_weights=first.class_weights,
         )
         self.draws, self.seeds = draws, [module.seed for module in modules]
         self.lend = partial(stacked.lend, networks)  # not as modules, whose weights would count twice
@@ -49,7 +50,8 @@ class ParallelModule(ClassifierModule):
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self._augmented(*batch)
         logits = self.network(images)
-        losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
+        flat = targets.flatten(0, 1)
+        losses = self.weighted(functional.cross_entropy(logits.flatten(0, 1), flat, reduction="none"), flat)
         losses = losses.unflatten(0, logits.shape[:2])
         expected = targets if targets.ndim == 2 else targets.argmax(2)
         self._add("train", losses.detach(), logits.argmax(2) == expected)
@@ -60,9 +62,9 @@ class ParallelModule(ClassifierModule):
         runs = len(self.seeds)
         logits = self.network(images[:, None].expand(-1, runs, *images.shape[1:]))
         found = log_probabilities(logits.transpose(0, 1).flatten(0, 1), counts.repeat(runs))
-        losses = functional.nll_loss(found, targets.repeat(runs), reduction="none")
-        is_right = found.argmax(1) == targets.repeat(runs)
-        self._add("val", *(values.unflatten(0, (runs, -1)).T for values in (losses, is_right)))
+        wanted = targets.repeat(runs)
+        losses = self.weighted(functional.nll_loss(found, wanted, reduction="none"), wanted)
+        self._add("val", *(values.unflatten(0, (runs, -1)).T for values in (losses, found.argmax(1) == wanted)))
 
     def _augmented(self, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.augment, Augment):

@@ -1,0 +1,75 @@
+"""`trainer.class_weights=balanced`: every class counts alike, whatever it has."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+from torch.nn import functional
+
+from audioid.training.fit import balanced
+from audioid.training.module import ClassifierModule
+from tests.conftest import Command
+
+TARGETS = np.array([0] * 12 + [1] * 3 + [2] * 5)
+
+
+def module(weights: torch.Tensor | None) -> ClassifierModule:
+    return ClassifierModule(nn.Identity(), nn.Identity(), optimizer={}, scheduler={}, seed=0, class_weights=weights)
+
+
+def test_weights_are_those_of_scikit_learn() -> None:
+    prepared = SimpleNamespace(
+        index=SimpleNamespace(targets=np.append(TARGETS, [1] * 30), classes=list("abc")),
+        split=SimpleNamespace(train=np.arange(len(TARGETS))),  # of the training part alone
+    )
+    found = balanced(prepared)  # type: ignore[arg-type]
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=TARGETS)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32))
+    assert found[TARGETS].mean() == pytest.approx(1)
+    prepared.index.classes = list("abcd")  # a class that has none to train on
+    torch.testing.assert_close(balanced(prepared)[:3], found)  # type: ignore[arg-type]
+
+
+def test_losses_are_weighted_as_pytorch_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(8, 3, generator=generator), torch.tensor([0.5, 2.0, 1.0])
+    targets = torch.randint(3, (8,), generator=generator)
+    plain = functional.cross_entropy(logits, targets, reduction="none")
+    expected = functional.cross_entropy(logits, targets, weight=weights, reduction="none")
+    torch.testing.assert_close(module(weights).weighted(plain, targets), expected)
+    assert torch.equal(module(None).weighted(plain, targets), plain)
+    certain = functional.one_hot(targets, 3).float()
+    torch.testing.assert_close(module(weights).weighted(plain, certain), expected)
+    assert "class_weights" not in module(weights).state_dict()  # checkpoints are those of any run
+
+
+@pytest.mark.parametrize("seeds", ["0", "0,1"])
+def test_a_rare_class_is_named_as_soon_as_the_others(seeds: str, tones: Path, command: Command) -> None:
+    """Two classes that cannot be told apart, one nine times as large: chance alone says which is named."""
+    files = sorted(tones.rglob("*.wav"))
+    rng = np.random.default_rng(0)
+    rows = [(path, "rare" if number % 10 == 0 else "common") for number, path in enumerate(files * 5)]
+    for number, (path, label) in enumerate(rows):
+        copy = Path("mixed", label, f"{number}.wav")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes() + rng.bytes(8))  # no two files are equal
+    chosen = ["data=folder", "data.root=mixed", "model.width=4", "image.size=32", "trainer.max_epochs=30"]
+    chosen += ["augment=none", "optimizer.lr=0.01", "model.pretrained=none", "trainer.accelerator=cpu"]
+    chosen += [f"seed={seeds}", "-m"]
+    parallel = f"trainer.parallel_seeds={len(seeds.split(','))}"
+    named = dict[str, float]()
+    for weights in ("none", "balanced"):
+        assert command(*chosen, parallel, f"trainer.class_weights={weights}", f"hydra.sweep.dir={weights}") == 0
+        tables = [pd.read_csv(file) for file in Path(weights).glob("*/predictions.csv")]
+        assert len(tables) == len(seeds.split(","))
+        named[weights] = float(np.mean([table["rare"].mean() for table in tables]))
+        for file in Path(weights).glob("*/metrics.json"):
+            assert json.loads(file.read_text())["parallel_seeds"] == len(seeds.split(","))
+    assert named["none"] == pytest.approx(0.1, abs=0.08)
+    assert named["balanced"] == pytest.approx(0.5, abs=0.15)
