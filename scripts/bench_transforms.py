@@ -28,7 +28,7 @@ from wavelet_oracle import mean_power, squeezed_power  # type: ignore[import-not
 
 from audioid import transforms
 from audioid.files import replacing
-from audioid.transforms.bands import CHUNK
+from audioid.transforms.bands import units_at_once
 from audioid.transforms.image import TimeFrequencyTransform
 
 RATE, SIZE, BATCH = 22050, 100, 64
@@ -168,7 +168,7 @@ def bare_ffts(module: TimeFrequencyTransform) -> Run:
         for number, group in enumerate(tier.groups):
             response = tier.get_buffer(f"response{number}")
             n_out = response.shape[1] // 2 // group.folds
-            at_once = max(1, min(units, CHUNK * group.folds // response.numel()))
+            at_once = min(units, units_at_once(response, group.folds))
             data = torch.randn(at_once, len(response), n_out, dtype=torch.complex64)
             work.append((lambda values: torch.fft.ifft(values, norm="forward"), data, -(-units // at_once)))
 

@@ -31,7 +31,7 @@ MARGIN = 4
 GREGORY = (-252769 / 3628800, 68119 / 3628800, -1469 / 403200, 2497 / 7257600)
 # Octaves of bands that share their blocks, at most.
 TIER = 2.7
-# The longest inverse FFT, where the wavelets allow it, and the values of those that are done at once.
+# The longest inverse FFT, where the wavelets allow it, and the values of those that each thread does at once.
 LONGEST = 2048
 CHUNK = 2**19
 # Samples of all blocks that are transformed at once, which bounds the memory that long clips take.
@@ -182,7 +182,7 @@ class Tier(torch.nn.Module):
         for number, group in enumerate(self.groups):
             response: Tensor = getattr(self, f"response{number}")  # torch 2.6 cannot export get_buffer
             window = torch.view_as_real(_window(spectrum, group.low, response.shape[1] // 2)).flatten(1)[:, None]
-            at_once = len(window) if torch.compiler.is_compiling() else max(1, CHUNK * group.folds // response.numel())
+            at_once = len(window) if torch.compiler.is_compiling() else units_at_once(response, group.folds)
             chunks = window.split(at_once)
             parts.append(torch.cat([self.pooled(_samples(chunk, response, group.folds)) for chunk in chunks]))
         return torch.cat(parts, 1).unflatten(0, blocks.shape[:2])
@@ -239,6 +239,11 @@ class PowerTier(Tier):
         reach = len(GREGORY) * self.parts
         edges = values[..., begin - reach : end + len(self.edge) - reach].unfold(2, len(self.edge), width)
         return ((total + (edges.square() @ self.edge).diff()) * (self.parts / width)).clamp(min=0)
+
+
+def units_at_once(response: Tensor, folds: int) -> int:
+    """How many blocks a group of bands, with these responses `(bands, folds * 2 * n_out)`, is computed of at once."""
+    return max(1, CHUNK * torch.get_num_threads() * folds // response.numel())
 
 
 def _samples(window: Tensor, response: Tensor, folds: int) -> Tensor:

@@ -70,10 +70,11 @@ class SqueezeTier(Tier):
         with torch.no_grad():
             conjugate = found.conj()
             size = (found * conjugate).real
-            own = (derivative * conjugate).real / size.clamp(min=torch.finfo(size.dtype).tiny)
-            place = self.place(own.clamp(min=torch.finfo(size.dtype).tiny))
-            row = (place - self.origin).div_(self.per_row).round_().clamp_(self.low, self.high).sub_(self.low).long()
-            index = row.mul_(length).add_(torch.arange(length, device=row.device)).flatten(1)
+            tiny = torch.finfo(size.dtype).tiny
+            own = (derivative * conjugate).real / size.clamp(min=tiny)
+            place = self.place(own.clamp_(min=tiny)).sub_(self.origin).div_(self.per_row)
+            row = place.round_().clamp_(self.low, self.high).sub_(self.low).long()
+            index = torch.add(torch.arange(length, device=row.device), row, alpha=length).flatten(1)
         squeezed = found.new_zeros(len(found), rows * length).scatter_add_(1, index, found.flatten(1))
         squeezed = squeezed.unflatten(1, (rows, length))[:, self.first : self.first + self.count]
         power = (squeezed * squeezed.conj()).real
