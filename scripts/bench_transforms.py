@@ -24,11 +24,11 @@ import numpy as np
 import pywt
 import torch
 from torch.nn import functional
-from wavelet_oracle import mean_power  # type: ignore[import-not-found]
+from wavelet_oracle import mean_power, squeezed_power  # type: ignore[import-not-found]
 
 from audioid import transforms
 from audioid.files import replacing
-from audioid.transforms.bands import CHUNK
+from audioid.transforms.bands import units_at_once
 from audioid.transforms.image import TimeFrequencyTransform
 
 RATE, SIZE, BATCH = 22050, 100, 64
@@ -52,6 +52,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 FREQUENCIES = np.geomspace(40, 10000, SIZE)
 SCALES = RATE / FREQUENCIES
+
+SQUEEZED_PEER = "ssqueezepy.ssq_cwt"
 
 Run = Callable[[], Any]
 
@@ -92,6 +94,20 @@ def peers(clips: np.ndarray) -> dict[str, tuple[int, Callable[[np.ndarray], Any]
         found, _ = module.cwt(batch, ("morlet", {"mu": 2 * np.pi * deviation}), scales=scales, fs=RATE)
         return pooled(found[:, ::-1])
 
+    def ssqueezepy_squeezed(batch: np.ndarray) -> torch.Tensor:
+        module = importlib.import_module("ssqueezepy")
+        # The wavelet gmw20-3, at the frequencies of its peaks.
+        scales = ((20 / 3) ** (1 / 3) / (2 * np.pi) * SCALES[::-1]).astype(np.float32)
+        found, *_ = module.ssq_cwt(
+            batch,
+            ("gmw", {"gamma": 3, "beta": 20}),
+            scales=scales,
+            ssq_freqs=FREQUENCIES.astype(np.float32),
+            fs=RATE,
+            padtype="zero",
+        )
+        return pooled(found[:, ::-1])
+
     def pywavelets(batch: np.ndarray) -> torch.Tensor:
         found, _ = pywt.cwt(batch, SCALES, "cmor1.5-1.0", method="fft", axis=-1)
         return pooled(np.moveaxis(found, 0, 1) * 2 / np.sqrt(SCALES)[:, None])
@@ -123,6 +139,7 @@ def peers(clips: np.ndarray) -> dict[str, tuple[int, Callable[[np.ndarray], Any]
     for name, module, count, function in (
         ("fCWT", "fcwt", 4, fcwt),
         ("ssqueezepy", "ssqueezepy", 4, ssqueezepy),
+        (SQUEEZED_PEER, "ssqueezepy", 4, ssqueezepy_squeezed),
         ("nnAudio CQT", "nnAudio.features", 8, nnaudio),
         ("kymatio scattering", "kymatio.torch", 2, kymatio),
     ):
@@ -151,7 +168,7 @@ def bare_ffts(module: TimeFrequencyTransform) -> Run:
         for number, group in enumerate(tier.groups):
             response = tier.get_buffer(f"response{number}")
             n_out = response.shape[1] // 2 // group.folds
-            at_once = max(1, min(units, CHUNK * group.folds // response.numel()))
+            at_once = min(units, units_at_once(response, group.folds))
             data = torch.randn(at_once, len(response), n_out, dtype=torch.complex64)
             work.append((lambda values: torch.fft.ifft(values, norm="forward"), data, -(-units // at_once)))
 
@@ -254,18 +271,20 @@ def main() -> None:
         for name, (count, function) in others.items()
     }
     for name, module in modules.items():
-        count = 2 if name == "ssq" else BATCH
-        runs[name] = (count, lambda module=module, count=count: module(clips[:count]))  # type: ignore[misc]
+        runs[name] = (BATCH, lambda module=module: module(clips))  # type: ignore[misc]
     runs["cwt: bare FFTs"] = (BATCH, bound)
     long_module, long_clip = build("cwt", 60), torch.randn(1, 60 * RATE)
     runs["cwt of 60 s, per second"] = (60, lambda: long_module(long_clip))
     with torch.no_grad():
         times = interleaved(runs, repeats)
-        expected = np.array([np.sqrt(mean_power(clip.astype(float), RATE, FREQUENCIES, SIZE)) for clip in array[:2]])
-        errors = {"cwt": relative(modules["cwt"](clips[:2])[:, 0], expected)}
-        for name in ("fCWT", "ssqueezepy", "pywt.cwt(fft)"):
-            if name in others:
-                errors[name] = relative(others[name][1](array[:2]), expected)
+        errors = {}
+        for own, power, names in (
+            ("cwt", mean_power, ("fCWT", "ssqueezepy", "pywt.cwt(fft)")),
+            ("ssq", squeezed_power, (SQUEEZED_PEER,)),
+        ):
+            expected = np.array([np.sqrt(power(clip.astype(float), RATE, FREQUENCIES, SIZE)) for clip in array[:2]])
+            errors[own] = relative(modules[own](clips[:2])[:, 0], expected)
+            errors |= {name: relative(others[name][1](array[:2]), expected) for name in names if name in others}
     figures: dict[str, float] = {"threads": torch.get_num_threads()}
     print(f"\n{'':28} {'ms per clip':>12} {'over cwt':>9} {'over fft':>9} {'error':>9}")
     for name, milliseconds in times.items():
@@ -277,6 +296,9 @@ def main() -> None:
         figures[f"ms {name}"] = milliseconds
     figures |= {f"error {name}": error for name, error in errors.items()}
     figures["cwt over its bare FFTs"] = times["cwt"] / times["cwt: bare FFTs"]
+    if SQUEEZED_PEER in times:
+        figures["ssqueezepy over ssq"] = times[SQUEEZED_PEER] / times["ssq"]
+        print(f"{'ssqueezepy over ssq':28} {figures['ssqueezepy over ssq']:12.2f}")
     figures["60 s over 1 s, per second"] = times["cwt of 60 s, per second"] / times["cwt"]
     figures["MiB above a clip of 600 s"] = peak_memory(600)
     for key in ("cwt over its bare FFTs", "60 s over 1 s, per second", "MiB above a clip of 600 s"):

@@ -10,7 +10,7 @@ short blocks of pieces; all inverse FFTs stay short, and what each step leaves i
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,7 +31,7 @@ MARGIN = 4
 GREGORY = (-252769 / 3628800, 68119 / 3628800, -1469 / 403200, 2497 / 7257600)
 # Octaves of bands that share their blocks, at most.
 TIER = 2.7
-# The longest inverse FFT, where the wavelets allow it, and the values of those that are done at once.
+# The longest inverse FFT, where the wavelets allow it, and the values of those that each thread does at once.
 LONGEST = 2048
 CHUNK = 2**19
 # Samples of all blocks that are transformed at once, which bounds the memory that long clips take.
@@ -101,32 +101,28 @@ class Group(NamedTuple):
 
 
 class Tier(torch.nn.Module):
-    """Bands, lowest first, whose wavelets are of similar length and that share their blocks."""
+    """Bands whose wavelets are of similar length and that share their blocks.
+
+    A subclass adds groups of bands, and says in `pooled` what their samples come to in each piece.
+
+    Args:
+        lowest: the lowest centre frequency in hertz.
+        per_piece: the largest number of values that a band needs in a piece.
+        offset: as for `plan_grid`.
+    """
 
     taper: Tensor
-    edge: Tensor
 
-    def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:
+    def __init__(
+        self, wavelet: Wavelet, image: ImageSpec, *, lowest: float, per_piece: int, padding: str, offset: float = 0
+    ) -> None:
         super().__init__()
-        size, n_samples, sample_rate = image.size, image.n_samples, image.sample_rate
-        self.wavelet, self.size, self.signed = wavelet, size, image.amplitude_scale == "signed"
-        self.piece = piece_length(n_samples, size)
-        needed = wavelet.bandwidth(ALIASING) * frequencies * self.piece / sample_rate + MARGIN
-        per_piece = [next(m for m in PER_PIECE if m >= float(least)) for least in needed]
-        halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies[0])), n_samples)
-        self.grid = plan_grid(n_samples, size, halo, max(per_piece), padding, offset=0.5 if self.signed else 0)
+        self.size, self.sample_rate = image.size, image.sample_rate
+        self.piece = piece_length(image.n_samples, image.size)
+        halo = min(math.ceil(wavelet.radius(SUPPORT) * image.sample_rate / lowest), image.n_samples)
+        self.grid = plan_grid(image.n_samples, image.size, halo, per_piece, padding, offset)
         self.register_buffer("taper", self._taper(halo).float(), persistent=False)
-        # What the power of the samples about the edge of a piece, or of their real and imaginary parts, weighs.
-        edge = torch.tensor([*(-value for value in reversed(GREGORY)), 0.5, *GREGORY])
-        self.parts = 2 if wavelet.is_complex else 1
-        self.register_buffer("edge", edge.repeat_interleave(self.parts), persistent=False)
         self.groups: list[Group] = []
-        for number, m in enumerate(dict.fromkeys(per_piece)):
-            centers = frequencies[[value == m for value in per_piece]]
-            group, response = self._group(m * self.grid.pieces, centers, sample_rate, norm)
-            self.groups.append(group)
-            # Twice each value, for the real and the imaginary part that it multiplies: (band, folds * 2 * n_out).
-            self.register_buffer(f"response{number}", response.repeat_interleave(2, 1).float(), persistent=False)
 
     def _taper(self, halo: int) -> Tensor:
         """What a block `(n_fft,)` is multiplied by: 1 as far as its shown pieces reach."""
@@ -139,34 +135,36 @@ class Tier(torch.nn.Module):
         start, end = fade(grid.left), fade(grid.pieces - grid.shown - grid.left).flip(0)
         return torch.cat([start, torch.ones(grid.n_fft - len(start) - len(end)), end])
 
-    def _group(self, n_out: int, centers: Tensor, sample_rate: int, norm: str) -> tuple[Group, Tensor]:
-        """The bands of `centers` for inverse FFTs of `n_out` values, with their responses `(band, folds * n_out)`."""
-        n_fft = self.grid.n_fft
+    def add(self, per_piece: int, respond: Callable[[Tensor], Tensor], *, in_phase: bool) -> None:
+        """Bands that share an inverse FFT of `per_piece` values a piece.
 
-        def respond(bins: Tensor) -> Tensor:
-            hertz = bins.double() * sample_rate / n_fft
-            values = self.wavelet.response(hertz, centers[:, None], sample_rate, norm)
-            if self.signed:
-                # The mean over a piece is a filter too; the sample in the piece's middle is then all it takes.
-                values = values * torch.sinc(hertz * self.piece / sample_rate)
-            if not self.wavelet.is_complex:
-                # Positive frequencies alone; the real part of the result is the real wavelet's coefficient.
-                values = values * (bins.sign() + 1)
-            return values * (bins.abs() < n_fft / 2) / n_fft
+        `respond` gives their responses `(bands, bins)` at the frequencies `(bins,)` in hertz. Power does not mind at
+        which bin a fold begins, since that is but a phase; coefficients do, and come right where it is `in_phase`.
+        """
+        n_fft, n_out = self.grid.n_fft, per_piece * self.grid.pieces
+
+        def response(bins: Tensor) -> Tensor:
+            return respond(bins.double() * self.sample_rate / n_fft) * (bins.abs() < n_fft / 2) / n_fft
 
         bins = torch.arange(-(n_fft // 2), n_fft // 2)
-        size = respond(bins).abs()
+        size = response(bins).abs()
         # "At least", since a band that lies between two bins is 0 in all of them.
         used = bins[(size >= SUPPORT * size.amax(1, keepdim=True)).any(0)]
         low = int(used[0])
-        if self.signed or not self.wavelet.is_complex:
-            # Power does not mind at which bin a fold begins, since that is but a phase; coefficients do.
+        if in_phase:
             low -= low % n_out
         folds = math.ceil((int(used[-1]) + 1 - low) / n_out)
-        return Group(low, folds), respond(torch.arange(low, low + folds * n_out))
+        # Twice each value, for the real and the imaginary part that it multiplies: (band, folds * 2 * n_out).
+        values = response(torch.arange(low, low + folds * n_out)).repeat_interleave(2, 1).float()
+        self.register_buffer(f"response{len(self.groups)}", values, persistent=False)
+        self.groups.append(Group(low, folds))
+
+    def pooled(self, samples: Tensor) -> Tensor:
+        """Coefficients of a group `(units, bands, n_out)` to what is wanted of shown pieces `(units, rows, shown)`."""
+        raise NotImplementedError
 
     def forward(self, padded: Tensor, left: int) -> Tensor:
-        """`(batch, time)` with `left` samples before the clip to mean powers or coefficients `(batch, bands, size)`."""
+        """`(batch, time)` with `left` samples before the clip to the means of the columns `(batch, rows, size)`."""
         grid = self.grid
         at_once = max(1, BLOCKS // len(padded) // grid.n_fft)
         parts = []
@@ -178,23 +176,56 @@ class Tier(torch.nn.Module):
         return values.unflatten(2, (self.size, grid.per_column)).mean(-1)
 
     def _transform(self, blocks: Tensor) -> Tensor:
-        """`(batch, blocks, n_fft)` samples to `(batch, blocks, bands, shown)`."""
+        """`(batch, blocks, n_fft)` samples to `(batch, blocks, rows, shown)`."""
         spectrum = torch.fft.rfft(blocks.flatten(0, 1))
         parts = []
         for number, group in enumerate(self.groups):
             response: Tensor = getattr(self, f"response{number}")  # torch 2.6 cannot export get_buffer
             window = torch.view_as_real(_window(spectrum, group.low, response.shape[1] // 2)).flatten(1)[:, None]
-            at_once = len(window) if torch.compiler.is_compiling() else max(1, CHUNK * group.folds // response.numel())
-            parts.append(torch.cat([self._pooled(part, response, group.folds) for part in window.split(at_once)]))
+            at_once = len(window) if torch.compiler.is_compiling() else units_at_once(response, group.folds)
+            chunks = window.split(at_once)
+            parts.append(torch.cat([self.pooled(_samples(chunk, response, group.folds)) for chunk in chunks]))
         return torch.cat(parts, 1).unflatten(0, blocks.shape[:2])
 
-    def _pooled(self, window: Tensor, response: Tensor, folds: int) -> Tensor:
-        """Spectra `(units, 1, folds * 2 * n_out)` to mean powers or coefficients `(units, bands, shown)`."""
-        windows, responses = window.chunk(folds, -1), response.chunk(folds, -1)
-        folded = windows[0] * responses[0]  # (units, bands, 2 * n_out)
-        for part, values in zip(windows[1:], responses[1:], strict=True):
-            folded.addcmul_(part, values)
-        samples = torch.fft.ifft(torch.view_as_complex(folded.unflatten(-1, (-1, 2))), norm="forward")
+
+class PowerTier(Tier):
+    """The mean powers or coefficients of bands, lowest first."""
+
+    edge: Tensor
+
+    def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:
+        signed, sample_rate = image.amplitude_scale == "signed", image.sample_rate
+        piece = piece_length(image.n_samples, image.size)
+        per_piece = values_per_piece(wavelet.bandwidth(ALIASING) * frequencies * piece / sample_rate + MARGIN)
+        super().__init__(
+            wavelet,
+            image,
+            lowest=float(frequencies[0]),
+            per_piece=max(per_piece),
+            padding=padding,
+            offset=0.5 if signed else 0,
+        )
+        self.wavelet, self.signed = wavelet, signed
+        # What the power of the samples about the edge of a piece, or of their real and imaginary parts, weighs.
+        edge = torch.tensor([*(-value for value in reversed(GREGORY)), 0.5, *GREGORY])
+        self.parts = 2 if wavelet.is_complex else 1
+        self.register_buffer("edge", edge.repeat_interleave(self.parts), persistent=False)
+        for m in dict.fromkeys(per_piece):
+            centers = frequencies[[value == m for value in per_piece]]
+
+            def respond(hertz: Tensor, centers: Tensor = centers) -> Tensor:
+                values = wavelet.response(hertz, centers[:, None], sample_rate, norm)
+                if signed:
+                    # The mean over a piece is a filter too; the sample in the piece's middle is then all it takes.
+                    values = values * torch.sinc(hertz * piece / sample_rate)
+                if not wavelet.is_complex:
+                    # Positive frequencies alone; the real part of the result is the real wavelet's coefficient.
+                    values = values * (hertz.sign() + 1)
+                return values
+
+            self.add(m, respond, in_phase=signed or not wavelet.is_complex)
+
+    def pooled(self, samples: Tensor) -> Tensor:
         if self.wavelet.is_complex and not self.signed:
             values = torch.view_as_real(samples).flatten(2)
         else:
@@ -210,6 +241,20 @@ class Tier(torch.nn.Module):
         return ((total + (edges.square() @ self.edge).diff()) * (self.parts / width)).clamp(min=0)
 
 
+def units_at_once(response: Tensor, folds: int) -> int:
+    """How many blocks a group of bands, with these responses `(bands, folds * 2 * n_out)`, is computed of at once."""
+    return max(1, CHUNK * torch.get_num_threads() * folds // response.numel())
+
+
+def _samples(window: Tensor, response: Tensor, folds: int) -> Tensor:
+    """Spectra `(units, 1, folds * 2 * n_out)` to the coefficients of bands `(units, bands, n_out)`."""
+    windows, responses = window.chunk(folds, -1), response.chunk(folds, -1)
+    folded = windows[0] * responses[0]  # (units, bands, 2 * n_out)
+    for part, values in zip(windows[1:], responses[1:], strict=True):
+        folded.addcmul_(part, values)
+    return torch.fft.ifft(torch.view_as_complex(folded.unflatten(-1, (-1, 2))), norm="forward")
+
+
 def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
     """Bins `low` to `low + width` of the two-sided spectrum whose non-negative half is given, zero beyond it."""
     high = low + width
@@ -222,7 +267,23 @@ def _window(spectrum: Tensor, low: int, width: int) -> Tensor:
     return functional.pad(torch.cat(parts, 1), (max(0, 1 - low - there), max(0, high - there)))
 
 
-class BandPower(torch.nn.Module):
+class Tiers(torch.nn.Module):
+    """Rows of an image, lowest first, from tiers of them: `(batch, time)` to `(batch, rows, size)`."""
+
+    def __init__(self, tiers: Sequence[Tier], *, padding: str) -> None:
+        super().__init__()
+        self.tiers = torch.nn.ModuleList(tiers)
+        self.padding = padding
+        grids = [tier.grid for tier in tiers]
+        self.left = max(-grid.begins[0] for grid in grids)
+        self.end = max(grid.begins[-1] + grid.n_fft for grid in grids)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        padded = pad(waveform, self.left, max(0, self.end - waveform.shape[1]), self.padding)
+        return torch.cat([tier(padded, self.left) for tier in self.tiers], 1)
+
+
+class BandPower(Tiers):
     """Mean power of wavelet bands in each column of an image, `(batch, time)` to `(batch, bands, size)`.
 
     Args:
@@ -233,20 +294,22 @@ class BandPower(torch.nn.Module):
     """
 
     def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, norm: str, padding: str) -> None:
-        super().__init__()
-        self.padding = padding
-        octaves = (frequencies / frequencies[0]).log2()
-        number = max(1, math.ceil(float(octaves[-1]) / TIER))
-        places = (octaves / octaves[-1].clamp(min=1e-9) * number).ceil().clamp(min=1)
-        chosen = [frequencies[places == place] for place in range(1, number + 1)]
-        tiers = [Tier(wavelet, bands, image, norm=norm, padding=padding) for bands in chosen if len(bands)]
-        self.left = max(-tier.grid.begins[0] for tier in tiers)
-        self.end = max(tier.grid.begins[-1] + tier.grid.n_fft for tier in tiers)
-        self.tiers = torch.nn.ModuleList(tiers)
+        tiers = [PowerTier(wavelet, bands, image, norm=norm, padding=padding) for bands in by_octaves(frequencies)]
+        super().__init__(tiers, padding=padding)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        padded = pad(waveform, self.left, max(0, self.end - waveform.shape[1]), self.padding)
-        return torch.cat([tier(padded, self.left) for tier in self.tiers], 1)
+
+def by_octaves(frequencies: Tensor) -> list[Tensor]:
+    """Rising frequencies cut into ranges of `TIER` octaves at most, all equally wide."""
+    octaves = (frequencies / frequencies[0]).log2()
+    number = max(1, math.ceil(float(octaves[-1]) / TIER))
+    places = (octaves / octaves[-1].clamp(min=1e-9) * number).ceil().clamp(min=1)
+    chosen = [frequencies[places == place] for place in range(1, number + 1)]
+    return [part for part in chosen if len(part)]
+
+
+def values_per_piece(least: Tensor) -> list[int]:
+    """The smallest of the numbers of values that a piece may have, for at least as many as each of `least`."""
+    return [next(m for m in PER_PIECE if m >= float(value)) for value in least]
 
 
 def pad(waveform: Tensor, left: int, right: int, padding: str) -> Tensor:

@@ -4,10 +4,12 @@ import math
 
 from audioid.errors import AudioidError
 
+# Where mel turns from linear to logarithmic, in hertz.
+MEL_BREAK = 700
 # The scale and its inverse. Mel is O'Shaughnessy's (1987), as in HTK.
 FREQUENCY_SCALES = {
     "log": (math.log, math.exp),
-    "mel": (lambda f: 2595 * math.log10(1 + f / 700), lambda m: 700 * (10 ** (m / 2595) - 1)),
+    "mel": (lambda f: 2595 * math.log10(1 + f / MEL_BREAK), lambda m: MEL_BREAK * (10 ** (m / 2595) - 1)),
     "linear": (float, float),
 }
 

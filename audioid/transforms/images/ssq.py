@@ -1,72 +1,85 @@
 """Synchrosqueezed wavelet images: what a wavelet spreads over frequencies goes back to where it oscillates.
 
-Each coefficient W(f, t) is moved to the row nearest to its own frequency, the rate of its phase (Daubechies, Lu and
-Wu, Appl. Comput. Harmon. Anal. 30 (2011) 243, equations 1.3 to 1.5; Thakur et al., Signal Process. 93 (2013) 1079).
+Each coefficient W(f, t) is moved to the row nearest to its own frequency, the rate of its phase, which is the real part
+of W'/W / 2 pi i (Daubechies, Lu and Wu, Appl. Comput. Harmon. Anal. 30 (2011) 243, equations 1.3 to 1.5; Thakur et al.,
+Signal Process. 93 (2013) 1079). There they are added, and the power of the sum is averaged over each column.
+
+W and W' come from the same folded spectra as in `bands`, exact but of fewer samples, in tiers of rows: a tier has all
+bands that hear its rows. The power of the sum jumps whenever a coefficient goes from one row to the next, so it is
+sampled more densely than its bandwidth asks for.
 """
 
-import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from audioid.registry import register
 from audioid.schema import SsqSettings
 from audioid.transforms import wavelets
-from audioid.transforms.bands import SUPPORT, next_smooth, pad
+from audioid.transforms.bands import ALIASING, MARGIN, Tier, Tiers, by_octaves, piece_length, values_per_piece
 from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
+from audioid.transforms.scales import MEL_BREAK
 from audioid.transforms.wavelets import Wavelet, log_steps
 
-# Coefficients of a clip are computed for so many samples at a time, which bounds the memory.
-SAMPLES = 2**15
+# Bands give to the rows that they hear at no less than this part of their peak (-40 dB).
+HEARD = 1e-2
+# A piece in which the power has room for n independent values sees jumps in proportion to n, each off by up to a
+# sample: this many times the root of n samples keep the error the same in low and high rows.
+DENSITY = 14.5
+# The frequency scales on tensors, up to a factor and a constant.
+PLACES: dict[str, Callable[[Tensor], Tensor]] = {
+    "log": torch.log,
+    "mel": lambda hertz: (hertz + MEL_BREAK).log(),
+    "linear": lambda hertz: hertz,
+}
 
 
-class Squeeze(torch.nn.Module):
-    """Mean power of the squeezed coefficients in each column, `(batch, time)` to `(batch, bands, size)`."""
-
-    response: Tensor
-    steps: Tensor
-    borders: Tensor
+class SqueezeTier(Tier):
+    """The mean power of the squeezed coefficients in the rows `frequencies` of the image, lowest first."""
 
     def __init__(self, wavelet: Wavelet, frequencies: Tensor, image: ImageSpec, *, padding: str) -> None:
-        super().__init__()
-        sample_rate, n_samples, size = image.sample_rate, image.n_samples, image.size
-        self.sample_rate, self.n_samples, self.size, self.padding = sample_rate, n_samples, size, padding
-        self.halo = min(math.ceil(wavelet.radius(SUPPORT) * sample_rate / float(frequencies.min())), n_samples)
-        self.columns = min(size, max(1, SAMPLES * size // n_samples))
-        self.n_fft = next_smooth(math.ceil(self.columns * n_samples / size) + 2 + 2 * self.halo)
-        grid = torch.fft.fftfreq(self.n_fft, 1 / sample_rate, dtype=torch.float64)
-        response = wavelet.response(grid, frequencies[:, None], sample_rate, "l1")
-        self.register_buffer("response", response.float(), persistent=False)
+        every, sample_rate = image.row_frequencies(), image.sample_rate
         # Sums over bands stand for integrals over log frequency: a tone of amplitude 1 keeps its amplitude.
-        steps = log_steps(frequencies)[:, None] / wavelet.admissibility
-        self.register_buffer("steps", steps.float(), persistent=False)
-        self.register_buffer("borders", (frequencies[1:] * frequencies[:-1]).sqrt().float(), persistent=False)
+        steps = log_steps(every) / wavelet.admissibility
+        heard = wavelet.response(frequencies, every[:, None], sample_rate, "l1").abs() >= HEARD * 2  # of a peak of 2
+        bands, steps = every[heard.any(1)][:, None], steps[heard.any(1)][:, None]
+        count = wavelet.bandwidth(ALIASING) * frequencies[-1:] * piece_length(image.n_samples, image.size) / sample_rate
+        (per_piece,) = values_per_piece(torch.maximum(count + MARGIN, DENSITY * count.sqrt()))
+        super().__init__(wavelet, image, lowest=float(bands[0]), per_piece=per_piece, padding=padding)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        padded = functional.pad(pad(waveform, self.halo, self.halo, self.padding), (0, self.n_fft))
-        clips = [padded] if torch.compiler.is_compiling() else padded.split(1)
-        images = []
-        for clip in clips:
-            parts = []
-            for first in range(0, self.size, self.columns):
-                last = min(first + self.columns, self.size)
-                begin = first * self.n_samples // self.size
-                length = max(1, last * self.n_samples // self.size - begin)
-                power = self._power(clip[:, begin : begin + self.n_fft], length)
-                parts.append(functional.adaptive_avg_pool1d(power, last - first))
-            images.append(torch.cat(parts, -1))
-        return torch.cat(images)
+        def respond(hertz: Tensor) -> Tensor:
+            coefficients = wavelet.response(hertz, bands, sample_rate, "l1") * steps
+            return torch.cat([coefficients, coefficients * hertz])  # and their derivatives / 2 pi i
 
-    def _power(self, waveform: Tensor, length: int) -> Tensor:
-        """Squeezed power `(batch, bands, length)` of what comes after the halo."""
-        found = torch.fft.ifft(torch.fft.fft(waveform)[:, None] * self.response)
-        now = found[..., self.halo : self.halo + length]
-        following = found[..., self.halo + 1 : self.halo + 1 + length]
-        own = (following.detach() * now.detach().conj()).angle() * (self.sample_rate / (2 * math.pi))
-        rows = torch.bucketize(own, self.borders)[..., None].expand(*own.shape, 2)
-        values = torch.view_as_real(now * self.steps)
-        return torch.zeros_like(values).scatter_add(1, rows, values).square().sum(-1)
+        self.add(per_piece, respond, in_phase=True)
+        self.place = PLACES[image.frequency_scale]
+        first, last = self.place(every[[0, -1]]).tolist()
+        self.per_row, self.origin = (last - first) / (image.size - 1), first
+        # The rows that coefficients are put in: the tier's, and one at either end for what belongs to other tiers. What
+        # lies beyond the image's first and last row goes there.
+        begin, self.count = int((every < frequencies[0]).sum()), len(frequencies)
+        self.low, self.high = max(0, begin - 1), min(image.size - 1, begin + self.count)
+        self.first = begin - self.low
+
+    def pooled(self, samples: Tensor) -> Tensor:
+        width = samples.shape[2] // self.grid.pieces
+        begin, end = self.grid.left * width, (self.grid.left + self.grid.shown) * width
+        found, derivative = samples[..., begin : end + 1].chunk(2, 1)  # (units, bands, shown * width + 1)
+        length, rows = found.shape[2], self.high - self.low + 1
+        with torch.no_grad():
+            conjugate = found.conj()
+            size = (found * conjugate).real
+            tiny = torch.finfo(size.dtype).tiny
+            own = (derivative * conjugate).real / size.clamp(min=tiny)
+            place = self.place(own.clamp_(min=tiny)).sub_(self.origin).div_(self.per_row)
+            row = place.round_().clamp_(self.low, self.high).sub_(self.low).long()
+            index = torch.add(torch.arange(length, device=row.device), row, alpha=length).flatten(1)
+        squeezed = found.new_zeros(len(found), rows * length).scatter_add_(1, index, found.flatten(1))
+        squeezed = squeezed.unflatten(1, (rows, length))[:, self.first : self.first + self.count]
+        power = (squeezed * squeezed.conj()).real
+        # The trapezoidal rule, from the piece's first sample to the next one's.
+        return power[..., :-1].unflatten(2, (-1, width)).mean(-1) + power[..., ::width].diff() / (2 * width)
 
 
 @register("transform", "ssq", SsqSettings)
@@ -82,4 +95,5 @@ class Ssq(TimeFrequencyTransform):
         mother, bands = wavelets.parse(wavelet), image.row_frequencies()
         super().__init__(image, bands)
         mother.warn_if_longer(bands, image.n_samples / image.sample_rate)
-        self.values = Squeeze(mother, bands, image, padding=padding)
+        tiers = [SqueezeTier(mother, rows, image, padding=padding) for rows in by_octaves(bands)]
+        self.values = Tiers(tiers, padding=padding)
