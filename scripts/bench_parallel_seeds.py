@@ -4,7 +4,8 @@ On the device that a run would take, on the built-in corpus, for the default net
 one. Each side is whole runs in this process, from reading the corpus to the record; images are in the store already.
 The two take turns. `ratio` is the median over these turns of the seconds of all single runs by those of the one,
 `fit_ratio` the same of their training alone. `worst_difference` is the largest of any test probability that the two
-give, where the runs are short enough for rounding to stay small.
+give: rounding alone at first, which training then amplifies, as it would a change of the initial weights in their last
+digits.
 """
 
 import argparse
