@@ -61,7 +61,7 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
     Raises:
         AudioidError: as `parts_of`.
     """
-    found = parts_of(index, settings, cache)
+    found, groups = _parted(index, settings, cache)
     if pairs := equal_across_parts(found, index.table["checksum"]):
         named = [
             f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
@@ -74,7 +74,7 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
             ", ".join(shown),
             more,
         )
-    return found
+    return _with_fewer(found, groups, index, settings)
 
 
 def parts_of(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
@@ -83,6 +83,11 @@ def parts_of(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices
     Raises:
         AudioidError: as `split`; near-duplicates shall be kept together where official parts leave none to be drawn.
     """
+    return _with_fewer(*_parted(index, settings, cache), index, settings)
+
+
+def _parted(index: Index, settings: SplitSettings, cache: Path) -> tuple[SplitIndices, NDArray[Any] | None]:
+    """All rows of the index in parts, and the groups that were kept together."""
     official, folds = index.table["split"], index.table["fold"]
     no_draw = settings.val_fraction == 0 or "val" in set(official) or ((official == "") & (folds >= 0)).all()
     if settings.name == "given" and settings.group == "near_duplicates" and no_draw:
@@ -102,6 +107,12 @@ def parts_of(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices
         fold=settings.fold,
         seed=settings.seed,
     )
+    return found, groups
+
+
+def _with_fewer(
+    found: SplitIndices, groups: NDArray[Any] | None, index: Index, settings: SplitSettings
+) -> SplitIndices:
     if settings.train_per_class is None:
         return found
     return at_most(found, index.targets, settings.train_per_class, seed=settings.seed, groups=groups)

@@ -38,7 +38,7 @@ def fit(folder: Path, monitor: str, mode: str, resume: Path | None = None, **lim
     network, recorder = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), Recorder(monitor)
     optimizer = {"name": "sgd", "lr": 30.0, "momentum": 0.0, "weight_decay": 0.0}
     module = ClassifierModule(network, Unchanged(), optimizer=optimizer, scheduler={"name": "constant"}, seed=0)
-    parts = [TensorDataset(torch.randn(rows, 1, 2, 2), torch.randint(3, (rows,))) for rows in (8, 32)]
+    parts = [(torch.randn(rows, 1, 2, 2), torch.randint(3, (rows,))) for rows in (8, 32)]
     trainer = Trainer(
         **limits,
         accelerator="cpu",
@@ -48,7 +48,8 @@ def fit(folder: Path, monitor: str, mode: str, resume: Path | None = None, **lim
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    train, val = (DataLoader(part, batch_size=4) for part in parts)
+    train = DataLoader(TensorDataset(*parts[0]), batch_size=4)
+    val = DataLoader(TensorDataset(*parts[1], torch.ones(32, dtype=torch.int64)), batch_size=4)
     trainer.fit(module, train, val, ckpt_path=resume, weights_only=True)
     return recorder
 

@@ -1,6 +1,7 @@
 """The learning rule against closed forms."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ class Pair(nn.Module):
         return rows, targets
 
 
-def loader(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+def loader(batches: Sequence[tuple[torch.Tensor, ...]]) -> DataLoader[tuple[torch.Tensor, ...]]:
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
 
@@ -50,7 +51,8 @@ def fitted(module: ClassifierModule, epochs: int, batches_per_step: int = 1, pre
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, loader(batches), loader(batches[:1]))
+    one_clip_each = torch.ones(3, dtype=torch.int64)
+    trainer.fit(module, loader(batches), loader([(*batches[0], one_clip_each)]))
     return rates
 
 
@@ -129,9 +131,9 @@ def means_of_a_fit(targets: torch.Tensor, **trainer: Any) -> tuple[dict[str, flo
     torch.manual_seed(0)
     module = classifier({"name": "sgd", "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}, {"name": "constant"})
     images = torch.randn(8, 1, 2, 2)
-    train, val = (
-        DataLoader(TensorDataset(images[rows], targets[rows]), batch_size=2) for rows in (slice(5), slice(5, 8))
-    )
+    train = DataLoader(TensorDataset(images[:5], targets[:5]), batch_size=2)
+    certain = targets[5:] if targets.ndim == 1 else targets[5:].argmax(1)  # mixed are only those to train on
+    val = DataLoader(TensorDataset(images[5:], certain, torch.ones(3, dtype=torch.int64)), batch_size=2)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     fit = Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, **(quiet | trainer))
     fit.fit(module, train, val)
