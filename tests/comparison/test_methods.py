@@ -86,7 +86,7 @@ def test_the_paragraph_says_no_more_than_is_so(write_run: Any, tmp_path: Path) -
     text = methods(found)
     assert "every arm had" not in text
     assert "in 3 or 4 runs of each arm" in text
-    assert "(cnn, width 16 or 32)" in text
+    assert "(cnn, blocks 0, width 16 or 32)" in text
     assert "for 20 or 40 epochs" in text
     assert "at 44.1k Hz" in text
 
@@ -137,7 +137,7 @@ def begun(write_run: Any, transform: str, chosen: str, source: str | None, digit
 def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:
     begun(write_run, "cwt", "auto", None)
     begun(write_run, "fft", "auto", None)
-    assert "(cnn, width 32)" in paragraph(tmp_path)
+    assert "(cnn, blocks 0, width 32)" in paragraph(tmp_path)
     assert "It began from random weights. " in paragraph(tmp_path)
 
 

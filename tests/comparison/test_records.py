@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audioid.comparison.records import find_runs
+from audioid.comparison.records import find_runs, varying
 from audioid.errors import AudioidError
 
 
@@ -14,7 +14,8 @@ def test_reads_a_run(write_run: Any, tmp_path: Path) -> None:
     (run,), left_out = find_runs(tmp_path)
     assert run.folder == folder
     assert (run.transform, run.pairing, run.test_accuracy, run.seconds) == ("cwt", (3, 7, None), 0.75, 3.0)
-    assert run.settings == {"transform": "cwt", "model": "cnn", "model.width": "32", "model.pretrained": "none"}
+    network = {"model": "cnn", "model.width": "32", "model.blocks": "0", "model.pretrained": "none"}
+    assert run.settings == {"transform": "cwt", **network}
     assert (run.split, run.n_train, run.fit_seconds) == ((7, None), 300, 2.0)
     assert not left_out
 
@@ -121,3 +122,21 @@ def test_no_folder_and_no_runs_are_errors(write_run: Any, tmp_path: Path) -> Non
     (write_run("cwt", 0, 0.5) / "metrics.json").write_text('{"seconds": {"total": 1}}')
     with pytest.raises(AudioidError, match=r"holds no finished run \(.*transform: is missing; give it a value\)"):
         find_runs(tmp_path)
+
+
+def test_a_run_of_before_a_key_is_one_with_its_default(write_run: Any, tmp_path: Path) -> None:
+    """Else the keys of a newer version would be taken for what a sweep varies."""
+    older = {"audio": {"seconds": 1.0}, "split": {"name": "kfold"}, "trainer": {"max_epochs": None}}
+    newer = {
+        "audio": {"seconds": 1.0, "windows": 1},
+        "split": {"name": "kfold", "train_per_class": None},
+        "trainer": {"max_epochs": None, "class_weights": "none", "parallel_seeds": 1},
+        "model": {"name": "cnn", "width": 32, "blocks": 0},
+    }
+    write_run("fft", 0, 0.5, settings=older)
+    write_run("fft", 1, 0.5, settings=newer)
+    one, other = find_runs(tmp_path)[0]
+    assert varying([one.settings, other.settings]) == []
+    write_run("fft", 2, 0.5, settings={**newer, "trainer": {"max_epochs": None, "class_weights": "balanced"}})
+    runs = find_runs(tmp_path)[0]
+    assert varying([run.settings for run in runs]) == ["trainer.class_weights"]
