@@ -45,7 +45,7 @@ def log_probabilities(logits: Tensor, counts: Tensor) -> Tensor:
     Several clips' log-probabilities are averaged, and what comes out is made to sum to one: the geometric mean.
     """
     found = logits.log_softmax(1)
-    if len(counts) == len(logits):
+    if bool((counts == 1).all()):
         return found
     return torch.segment_reduce(found, "mean", lengths=counts, axis=0).log_softmax(1)
 

@@ -43,7 +43,7 @@ def load_clips(
             count = count_clips(count_frames(file) / file.samplerate, seconds=seconds, windows=windows)
     wave = decode(path, sample_rate=sample_rate, time=count * time, start=start)
     parts = [wave[number * time : (number + 1) * time] for number in range(count)]
-    levels = [float(part.std(dtype=np.float64)) if part.size else -1.0 for part in parts]
+    levels = [float(part.std(dtype=np.float64)) if part.size else 0.0 for part in parts]
     return [
         None if own < SILENT * max(levels) else padded(levelled(part, remove_dc=remove_dc, level=level), time, padding)
         for part, own in zip(parts, levels, strict=True)

@@ -62,23 +62,16 @@ class ClassifierModule(LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self.augment(*batch)
         logits = self.network(images)
-        losses = functional.cross_entropy(logits, targets, reduction="none")
+        losses = functional.cross_entropy(logits, targets, weight=self.class_weights, reduction="none")
         expected = targets if targets.ndim == 1 else targets.argmax(1)
-        losses = self.weighted(losses, targets)
         self._update("train", losses.detach(), logits.argmax(1) == expected)
         return losses.mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         images, targets, counts = batch
         found = log_probabilities(self.network(images), counts)
-        losses = self.weighted(functional.nll_loss(found, targets, reduction="none"), targets)
+        losses = functional.nll_loss(found, targets, weight=self.class_weights, reduction="none")
         self._update("val", losses, found.argmax(1) == targets)
-
-    def weighted(self, losses: Tensor, targets: Tensor) -> Tensor:
-        """The losses `(batch,)`, each times the weight of its class, or of the mixture of classes that it is for."""
-        if self.class_weights is None:
-            return losses
-        return losses * (self.class_weights[targets] if targets.ndim == 1 else targets @ self.class_weights)
 
     def _update(self, part: str, losses: Tensor, is_right: Tensor) -> None:
         self._curve(f"loss/{part}").update(losses)

@@ -16,7 +16,6 @@ from audioid.schema import AugmentSettings, Settings
 from audioid.training.image_augmentation import shift_rows
 
 SHIFT = 0.06  # of the rows, at most: half an octave of the eight of a picture
-SHARES = (-1.0, -0.5, 0.5, 1.0)  # of the largest shift, that are tried
 LOST = 0.05  # of the nearest neighbours, beyond twice the standard error, is too many
 ASKED = 400  # recordings
 COLUMNS = 20  # that a picture's are averaged to
@@ -53,10 +52,12 @@ def with_frequency_shift(settings: Settings, prepared: PreparedData) -> Settings
 def lost_neighbours(images: Tensor, targets: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
     """For each of the decibel images `(recordings, 1, size, size)` whether its nearest one of another group had its
     label before shifted copies came in, less whether it has it with them: 1, 0 or -1, `(recordings,)`."""
-    most = SHIFT * images.shape[-2]
-    shifted = [shift_rows(images, torch.full((len(images),), round(share * most))) for share in SHARES]
+    most = round(SHIFT * images.shape[-2])
+    # Every shift that training draws: labels a semitone apart are as near as one row.
+    shifts = [0, *(rows for rows in range(-most, most + 1) if rows)]
     asked = _directions(images)
-    likeness = torch.stack([asked @ _directions(each).T for each in (images, *shifted)])
+    copies = (shift_rows(images, torch.full((len(images),), rows)) if rows else images for rows in shifts)
+    likeness = torch.stack([asked @ _directions(each).T for each in copies])
     is_own = torch.from_numpy(groups[:, None] == groups)
     likeness = likeness.masked_fill(is_own, -math.inf)
     before, after = (targets[each.argmax(1).numpy()] == targets for each in (likeness[0], likeness.amax(0)))

@@ -60,6 +60,14 @@ def test_pauses_are_no_clips_but_silence_alone_is(tmp_path: Path) -> None:
     assert [clip is None for clip in found] == [False, False]
 
 
+@pytest.mark.parametrize("windows", [1, "all"])
+def test_a_sample_that_resampling_leaves_nothing_of_is_a_clip(tmp_path: Path, windows: Windows) -> None:
+    soundfile.write(tmp_path / "a.wav", [0.5], 192_000)
+    (clip,) = load_clips(tmp_path / "a.wav", **PLAIN, windows=windows)
+    assert clip is not None
+    assert not clip.any()
+
+
 def test_each_clip_has_the_level_asked_for(tmp_path: Path) -> None:
     file = written(tmp_path / "a.wav", 0.1, 0.5)
     for clip in load_clips(file, **PLAIN | {"level": "peak", "windows": 2}):

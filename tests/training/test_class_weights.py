@@ -36,17 +36,24 @@ def test_weights_are_those_of_scikit_learn() -> None:
     torch.testing.assert_close(balanced(prepared)[:3], found)  # type: ignore[arg-type]
 
 
-def test_losses_are_weighted_as_pytorch_does() -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_step_learns_by_each_class_at_its_weight(mixed: bool) -> None:
+    """Each term of the cross-entropy has its class's weight, also of mixtures."""
     generator = torch.Generator().manual_seed(0)
     logits, weights = torch.randn(8, 3, generator=generator), torch.tensor([0.5, 2.0, 1.0])
-    targets = torch.randint(3, (8,), generator=generator)
-    plain = functional.cross_entropy(logits, targets, reduction="none")
-    expected = functional.cross_entropy(logits, targets, weight=weights, reduction="none")
-    torch.testing.assert_close(module(weights).weighted(plain, targets), expected)
-    assert torch.equal(module(None).weighted(plain, targets), plain)
-    certain = functional.one_hot(targets, 3).float()
-    torch.testing.assert_close(module(weights).weighted(plain, certain), expected)
-    assert "class_weights" not in module(weights).state_dict()  # checkpoints are those of any run
+    shares = torch.rand(8, 3, generator=generator).softmax(1)
+    if not mixed:
+        shares = functional.one_hot(shares.argmax(1), 3).float()
+    expected = -(weights * shares * logits.log_softmax(1)).sum(1).mean()
+    learning = module(weights)
+    learning.augment = Given()
+    torch.testing.assert_close(learning.training_step((logits, shares if mixed else shares.argmax(1))), expected)
+    assert "class_weights" not in learning.state_dict()  # checkpoints are those of any run
+
+
+class Given(nn.Module):
+    def forward(self, rows: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return rows, targets
 
 
 @pytest.mark.parametrize("seeds", ["0", "0,1"])

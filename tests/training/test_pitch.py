@@ -1,6 +1,7 @@
 """`augment.frequency_shift=auto`: where pitch is the label, it stays."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,13 @@ def test_notes_are_not_shifted_and_instruments_are(notes: Path, tmp_path: Path, 
     assert found(notes / "by_note", tmp_path, *chosen, by_instrument) == 0
     by_note = r"data.group_pattern='-(\d+)-'"
     assert found(notes / "by_timbre", tmp_path, *chosen, by_note) == SHIFT
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_few_notes_that_lie_close_are_not_shifted(notes: Path, tmp_path: Path, step: int) -> None:
+    for number in (48, 48 + step, 48 + 2 * step):
+        shutil.copytree(notes / f"by_note/n{number}", tmp_path / f"few/n{number}")
+    assert found(tmp_path / "few", tmp_path / "cache", "split=stratified") == 0
 
 
 def test_notes_without_groups_are_not_shifted_either(notes: Path, tmp_path: Path) -> None:

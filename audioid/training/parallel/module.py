@@ -50,8 +50,8 @@ class ParallelModule(ClassifierModule):
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self._augmented(*batch)
         logits = self.network(images)
-        flat = targets.flatten(0, 1)
-        losses = self.weighted(functional.cross_entropy(logits.flatten(0, 1), flat, reduction="none"), flat)
+        every, flat = logits.flatten(0, 1), targets.flatten(0, 1)
+        losses = functional.cross_entropy(every, flat, weight=self.class_weights, reduction="none")
         losses = losses.unflatten(0, logits.shape[:2])
         expected = targets if targets.ndim == 2 else targets.argmax(2)
         self._add("train", losses.detach(), logits.argmax(2) == expected)
@@ -63,7 +63,7 @@ class ParallelModule(ClassifierModule):
         logits = self.network(images[:, None].expand(-1, runs, *images.shape[1:]))
         found = log_probabilities(logits.transpose(0, 1).flatten(0, 1), counts.repeat(runs))
         wanted = targets.repeat(runs)
-        losses = self.weighted(functional.nll_loss(found, wanted, reduction="none"), wanted)
+        losses = functional.nll_loss(found, wanted, weight=self.class_weights, reduction="none")
         self._add("val", *(values.unflatten(0, (runs, -1)).T for values in (losses, found.argmax(1) == wanted)))
 
     def _augmented(self, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
