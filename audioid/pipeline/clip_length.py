@@ -9,13 +9,15 @@ from audioid.data.clip_length import clip_seconds
 from audioid.data.corpus import parts_of
 from audioid.data.index import Index
 from audioid.data.store import Store
+from audioid.data.walk import Skipped
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
 from audioid.schema import Settings
 
 
-def with_clip_length(settings: Settings, index: Index, store: Store) -> Settings:
-    """The settings with the length that `clip_seconds` finds for the training part of the index.
+def with_clip_length(settings: Settings, index: Index, store: Store) -> tuple[Settings, list[Skipped]]:
+    """The settings with the length that `clip_seconds` finds for the training part of the index, and `(path, reason)`
+    of each recording that breaks off somewhere: a run has to do without it too, or it would draw other parts.
 
     Of all recordings, where they cannot be parted as asked for: then nothing is trained, and they are only looked at.
 
@@ -30,4 +32,4 @@ def with_clip_length(settings: Settings, index: Index, store: Store) -> Settings
     with suppress(AudioidError):
         sounding = sounding[parts_of(readable, settings.split, Path(settings.store.root).expanduser()).train]
     audio = settings.audio.model_copy(update={"seconds": clip_seconds(sounding)})
-    return settings.model_copy(update={"audio": audio})
+    return settings.model_copy(update={"audio": audio}), lost

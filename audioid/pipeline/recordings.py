@@ -15,6 +15,7 @@ from audioid.data.corpus import read_corpus, split_corpus
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
+from audioid.data.walk import Skipped
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
 from audioid.pipeline.clip_length import with_clip_length
@@ -96,23 +97,28 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
     # Of several processes one reads all headers, and the others find them in the cache.
     with watch("index"), FileLock(cache / "index.lock"):
         index = _read_index(settings, cache)
+    unreadable = list[Skipped]()
     with watch("decode"):
         if settings.audio.seconds == "auto":
-            settings = with_clip_length(settings, index, _store(settings))
+            settings, unreadable = with_clip_length(settings, index, _store(settings))
         _check_room(settings, index)
         if shard is not None:
             index = stages.only_shard(index, shard, settings.store.shards)
+            here = set(index.table["path"])
+            unreadable = [each for each in unreadable if each[0] in here]
+        index = index.without(unreadable)
         stored = _waveforms(settings, index, device)
     clips = stages.clips_of(index.table["seconds"], settings.audio.model_dump())
     is_usable = ~np.isin(stored.checksums, list(stored.failed))
     counts = np.bincount(clips.owners[is_usable], minlength=len(index.table))
     lost = index.table.loc[counts == 0, ["path", "checksum"]]
-    unreadable = [(path, stored.failed[checksum]) for path, checksum in lost.itertuples(index=False)]
+    undecoded = [(path, stored.failed[checksum]) for path, checksum in lost.itertuples(index=False)]
+    unreadable += undecoded
     if unreadable and settings.data.on_unreadable == "fail":
         path, reason = unreadable[0]
         raise AudioidError(f"{index.root / path}: {reason}; mend or remove it, or set data.on_unreadable=skip")
     usable, clips = np.flatnonzero(is_usable), Clips(counts[counts > 0])
-    return Recordings(settings, index.without(unreadable), len(unreadable), stored, usable, clips)
+    return Recordings(settings, index.without(undecoded), len(unreadable), stored, usable, clips)
 
 
 def compute_images(recordings: Recordings, watch: Stopwatch, *, device: str) -> StoredRows:

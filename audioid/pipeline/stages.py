@@ -21,7 +21,7 @@ from audioid.data.clips import Clips, load_clips
 from audioid.data.index import Index
 from audioid.data.store import Row, Stage, Store, StoredRows, shard_of
 
-DECODED_AT_ONCE = 256  # recordings in memory until they are written
+DECODED_AT_ONCE = 256  # clips in memory until they are written, of at least one recording
 TRANSFORMED_AT_ONCE = 64
 QUIET = "is silent beside the rest of its recording"
 
@@ -47,9 +47,10 @@ def waveforms(index: Index, store: Store, *, audio: Mapping[str, Any], shards: i
         # The store asks in the order of checksums, so for all clips of a recording together.
         recordings, first = clips.owners[numbers], clips.first
         asked = [(owner, list(some)) for owner, some in groupby(range(len(numbers)), recordings.__getitem__)]
+        at_once = max(1, DECODED_AT_ONCE // int(clips.counts.max(initial=1)))
         with ThreadPoolExecutor() as pool:
-            for start in range(0, len(asked), DECODED_AT_ONCE):
-                some = asked[start : start + DECODED_AT_ONCE]
+            for start in range(0, len(asked), at_once):
+                some = asked[start : start + at_once]
                 found = pool.map(decoded, [owner for owner, _ in some])
                 for (owner, places), made in zip(some, found, strict=True):
                     yield from (made[numbers[place] - first[owner]] for place in places)

@@ -10,6 +10,7 @@ short blocks of pieces; all inverse FFTs stay short, and what each step leaves i
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -100,7 +101,7 @@ class Group(NamedTuple):
     folds: int
 
 
-class Tier(torch.nn.Module):
+class Tier(torch.nn.Module, ABC):
     """Bands whose wavelets are of similar length and that share their blocks.
 
     A subclass adds groups of bands, and says in `pooled` what their samples come to in each piece.
@@ -159,9 +160,9 @@ class Tier(torch.nn.Module):
         self.register_buffer(f"response{len(self.groups)}", values, persistent=False)
         self.groups.append(Group(low, folds))
 
+    @abstractmethod
     def pooled(self, samples: Tensor) -> Tensor:
         """Coefficients of a group `(units, bands, n_out)` to what is wanted of shown pieces `(units, rows, shown)`."""
-        raise NotImplementedError
 
     def forward(self, padded: Tensor, left: int) -> Tensor:
         """`(batch, time)` with `left` samples before the clip to the means of the columns `(batch, rows, size)`."""

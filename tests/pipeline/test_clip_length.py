@@ -73,6 +73,27 @@ def test_unreadable_recordings_have_no_say_and_are_told(corpus: Path) -> None:
     assert len(found.index.skipped) == 20
 
 
+def test_what_breaks_off_late_is_in_neither_and_the_parts_are_the_same(corpus: Path) -> None:
+    """The run itself would read no further than its clip, and draw its parts among more recordings."""
+    for file in sorted(corpus.rglob("long*.wav"))[:5]:
+        sound, rate = soundfile.read(file)
+        flac = file.with_suffix(".flac")
+        soundfile.write(flac, sound, rate)
+        file.unlink()
+        content = bytearray(flac.read_bytes())
+        middle = len(content) * 3 // 4
+        content[middle : middle + 2000] = bytes(2000)
+        flac.write_bytes(content)
+    found = prepared(corpus)
+    assert len(found.index.table) + len(found.index.skipped) == 40
+    assert {Path(path).suffix for path, _ in found.index.skipped} == {".flac"}
+    whole = prepared(corpus, "audio.seconds=0.5")
+    assert len(whole.index.table) > len(found.index.table)  # what only the length's search reads
+    assert not set(found.index.table["path"]) & {path for path, _ in found.index.skipped}
+    with pytest.raises(AudioidError, match=r"\.flac: .*data\.on_unreadable=skip"):
+        prepared(corpus, "data.on_unreadable=fail")
+
+
 def test_what_cannot_be_parted_can_still_be_looked_at(corpus: Path) -> None:
     shutil.rmtree(corpus / "b")
     settings = compose(chosen(corpus, f"store.root={corpus.parent / 'cache'}"))
