@@ -62,6 +62,8 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     found = command_line.parse_flags(arguments)
     if found.help or found.hydra_help or found.version or found.info is not None or found.shell_completion:
         return list(arguments)
+    if found.cfg and found.multirun:
+        raise AudioidError("--cfg: shows one configuration; leave out -m")
     flags = [text for text in arguments if text not in found.overrides]
     config_dir = Path(found.config_dir).expanduser() if found.config_dir else None
     if config_dir and not config_dir.is_dir():

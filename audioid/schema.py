@@ -276,6 +276,20 @@ OPTIONS: dict[str, dict[str, type[Section]]] = {
 }
 
 
+def later_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's `flat` configuration lacks that was written before a key was there: the default says what was so."""
+    groups: dict[str, type[Section]] = {"audio": AudioSettings, "split": SplitSettings, "trainer": TrainerSettings}
+    if "cnn" in (values.get("model.name"), values.get("model")):
+        groups["model"] = CnnSettings
+    return {
+        f"{group}.{name}": field.default
+        for group, schema in groups.items()
+        if any(f"{key}.".startswith(f"{group}.") for key in values)
+        for name, field in schema.model_fields.items()
+        if not field.is_required() and f"{group}.{name}" not in values
+    }
+
+
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """`{"seed": 0, "model": {"width": 32}}` as `{"seed": 0, "model.width": 32}`; what lies deeper is one value."""
     pairs: dict[str, Any] = {}

@@ -90,6 +90,7 @@ def test_settings_are_plain_values_of_the_declared_types() -> None:
         (["trainer.profiler=fast"], ["trainer.profiler", "simple"]),
         (["trainer.precision=16"], ["trainer.precision", "16-mixed"]),
         (["trainer.gradient_clip_val=0"], ["trainer.gradient_clip_val", "greater than 0"]),
+        (["-m", "--cfg", "job", "seed=0,1"], ["--cfg", "leave out -m"]),
         (["experiment=mine"], ["experiment", "mine", "original"]),
     ],
 )

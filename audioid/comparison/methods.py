@@ -108,12 +108,21 @@ def _clips(windows: str | None) -> str:
 
 
 def _lengths(comparison: Comparison) -> str:
-    runs = [run for summary in comparison.summaries for run in summary.arm.runs]
-    if (asked := runs[0].settings.get("audio.seconds")) != "auto":
-        return f"{asked} s"
+    """Such as `1.0 s`, or what came of `auto`; by arm where they differ."""
+    arms = {summary.arm.name: _length(summary.arm.runs) for summary in comparison.summaries}
+    if len(set(arms.values())) == 1:
+        return next(iter(arms.values()))
+    return ", ".join(f"{length} ({name})" for name, length in arms.items())
+
+
+def _length(runs: Sequence[Run]) -> str:
+    asked = {run.settings.get("audio.seconds", "") for run in runs}
+    if "auto" not in asked:
+        return f"{' or '.join(sorted(asked))} s"
     found = sorted({run.clip_seconds or 0.0 for run in runs})
-    span = f"{found[0]:g}{f' to {found[-1]:g}' * (len(found) > 1)}"
-    return f"{span} s (as long as nine of ten recordings to train on sound)"
+    return (
+        f"{found[0]:g}{f' to {found[-1]:g}' * (len(found) > 1)} s (as long as nine of ten recordings to train on sound)"
+    )
 
 
 def _training(runs: Sequence[Run]) -> str:

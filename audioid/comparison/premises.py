@@ -186,6 +186,11 @@ def _records(runs: Sequence[Run], evidence: Evidence) -> Iterator[str]:
 
 
 def _cost(arms: Sequence[Arm]) -> Iterator[str]:
+    if together := sorted({run.parallel_seeds for arm in arms for run in arm.runs if run.parallel_seeds > 1}):
+        yield (
+            f"{' or '.join(map(str, together))} seeds were trained as one: seconds are a run's share, memory that of "
+            "all, and neither is what a run alone costs."
+        )
     for arm in arms:
         found = [run.transform_ms_per_clip for run in arm.runs if run.transform_ms_per_clip]
         if found and max(found) > BUSY * min(found):

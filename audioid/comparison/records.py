@@ -10,7 +10,7 @@ from pydantic import Field
 
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
-from audioid.schema import AudioSettings, CnnSettings, Section, SplitSettings, TrainerSettings, flat
+from audioid.schema import Section, flat, later_keys
 from audioid.validation import checked
 
 # What may differ between paired runs, or says where files lie rather than what was done with them.
@@ -78,6 +78,7 @@ class Metrics(Section):
     parameters: Count | None = None
     multiply_adds: Count | None = None
     peak_memory_mib: Amount | None = None
+    parallel_seeds: Annotated[int, Field(ge=1)] = 1
     pretrained: Pretrained | None = None
     index_digest: str
     commit: str | None
@@ -165,19 +166,8 @@ def _settings(choices: dict[str, str], metrics: Metrics, found: dict[str, Any]) 
         choices["model.pretrained"] = metrics.pretrained.source if metrics.pretrained else "none"
     if "trainer.max_epochs" in choices:
         choices.setdefault("trainer.max_steps", "auto")  # as in older runs, which count epochs
-    for group, schema in _grown(choices).items():
-        later = {name: field.default for name, field in schema.model_fields.items() if not field.is_required()}
-        choices = {f"{group}.{name}": str(value) for name, value in later.items()} | choices
+    choices |= {key: str(value) for key, value in later_keys(choices).items()}
     return {key: value for key, value in choices.items() if not _is_apart(key)}
-
-
-def _grown(choices: Mapping[str, str]) -> dict[str, type[Section]]:
-    """The groups of a run's choices that have got keys over the years, whose default is what was so before."""
-    groups: dict[str, type[Section]] = {"audio": AudioSettings, "split": SplitSettings, "trainer": TrainerSettings}
-    found = {
-        group: schema for group, schema in groups.items() if any(f"{key}.".startswith(f"{group}.") for key in choices)
-    }
-    return found | ({"model": CnnSettings} if choices.get("model") == "cnn" else {})
 
 
 def _is_apart(key: str) -> bool:

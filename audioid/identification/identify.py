@@ -3,7 +3,7 @@
 import glob
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -51,19 +51,29 @@ def find_recordings(arguments: Iterable[str], passed_over: list[Skipped]) -> Ite
 
 
 def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answer]:
-    """An answer per path, in order, with the `top` likeliest names; `paths` may be endless, memory is bounded."""
+    """An answer per path, in order, with the `top` likeliest names; `paths` may be endless.
+
+    Memory grows with the longest recording alone, where `audio.windows=all` hears it to its end.
+    """
     paths = iter(paths)
-    while batch := list(islice(paths, BATCH_SIZE)):
-        clips: dict[int, list[Waveform]] = {}
-        reasons: dict[int, str] = {}
-        for place, path in enumerate(batch):
-            try:
-                clips[place] = [clip for clip in load_clips(path, **model.audio) if clip is not None]
-            except Unreadable as error:
-                reasons[place] = "holds no recordings" if path.is_dir() else error.reason
-        ranked = dict(zip(clips, _ranked(model, list(clips.values()), top), strict=True))
-        for place, path in enumerate(batch):
-            yield Answer(path, ranked.get(place, []), reasons.get(place))
+    while batch := list(_batch(model, paths)):
+        heard = [clips for _, clips in batch if not isinstance(clips, str)]
+        ranked = iter(_ranked(model, heard, top))
+        for path, clips in batch:
+            yield Answer(path, [], clips) if isinstance(clips, str) else Answer(path, next(ranked))
+
+
+def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Waveform] | str]]:
+    """The next recordings, with their clips or why there are none, until there are enough of either."""
+    count = 0
+    while count < BATCH_SIZE and (path := next(paths, None)) is not None:
+        try:
+            clips = [clip for clip in load_clips(path, **model.audio) if clip is not None]
+            yield path, clips
+            count += len(clips)
+        except Unreadable as error:
+            yield path, "holds no recordings" if path.is_dir() else error.reason
+            count += 1
 
 
 @torch.inference_mode()

@@ -109,6 +109,11 @@ def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) 
     print(f"  {text}", flush=True)
     if asked.audio.seconds == "auto":
         print(f"  clips of {settings.audio.seconds:g} s, as nine of ten recordings to train on sound", flush=True)
+    if settings.audio.windows != 1:
+        counts = prepared.clips.counts
+        print(f"  {counts.sum():,} clips of these recordings, at most {counts.max()} of one", flush=True)
+    if settings.trainer.class_weights == "balanced":
+        print("  each class counts as much as any other in the loss, however many recordings it has", flush=True)
     if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
         print(f"  {told(settings.augment.model_dump())}{_why(asked, settings)}", flush=True)
 

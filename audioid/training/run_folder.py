@@ -9,7 +9,7 @@ import yaml
 
 from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
-from audioid.schema import FREE_ON_RESUME, Settings, flat
+from audioid.schema import FREE_ON_RESUME, Settings, flat, later_keys
 from audioid.training.budget import asked
 
 
@@ -41,6 +41,7 @@ def is_done(folder: Path, settings: Settings) -> bool:
         return False
     try:
         earlier = flat(read_yaml(config))
+        earlier |= later_keys(earlier)
     except Exception as error:
         raise AudioidError(f"{config}: is damaged ({error!r}); choose another folder".replace("\n", " ")) from error
     for key, value in flat(settings.model_dump()).items():

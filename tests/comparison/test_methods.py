@@ -86,7 +86,7 @@ def test_the_paragraph_says_no_more_than_is_so(write_run: Any, tmp_path: Path) -
     text = methods(found)
     assert "every arm had" not in text
     assert "in 3 or 4 runs of each arm" in text
-    assert "(cnn, blocks 0, width 16 or 32)" in text
+    assert "(cnn, width 16 or 32, blocks 0)" in text
     assert "for 20 or 40 epochs" in text
     assert "at 44.1k Hz" in text
 
@@ -127,6 +127,15 @@ def paragraph(root: Path) -> str:
     return methods(found)
 
 
+def test_each_arm_has_the_length_of_its_clips(write_run: Any, tmp_path: Path) -> None:
+    for transform, seconds, length in (("cwt", "auto", 0.25), ("fft", 1.0, 1.0)):
+        audio = {"seconds": seconds, "sample_rate": 22050, "windows": 1}
+        for seed in range(3):
+            write_run(transform, seed, 0.5 + seed / 10, settings={"audio": audio}, clip_seconds=length)
+    told = "Clips of 0.25 s (as long as nine of ten recordings to train on sound) (cwt), 1.0 s (fft) at 22,050 Hz"
+    assert told in paragraph(tmp_path)
+
+
 def begun(write_run: Any, transform: str, chosen: str, source: str | None, digit: str = "a") -> None:
     model = {"name": "cnn", "width": 32, "pretrained": chosen}
     pretrained = source and {"source": source, "sha256": digit * 64}
@@ -137,7 +146,7 @@ def begun(write_run: Any, transform: str, chosen: str, source: str | None, digit
 def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:
     begun(write_run, "cwt", "auto", None)
     begun(write_run, "fft", "auto", None)
-    assert "(cnn, blocks 0, width 32)" in paragraph(tmp_path)
+    assert "(cnn, width 32, blocks 0)" in paragraph(tmp_path)
     assert "It began from random weights. " in paragraph(tmp_path)
 
 

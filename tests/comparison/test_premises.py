@@ -34,6 +34,11 @@ def test_where_all_is_well_nothing_is_warned_of(write_run: Any, tmp_path: Path) 
     assert headline(tmp_path).warnings == []
 
 
+def test_seeds_that_were_trained_as_one_cost_less_each(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, parallel_seeds=3)
+    assert "3 seeds were trained as one: seconds are a run's share, memory that of all" in warned(tmp_path)
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_same_seeds_in_all_splits(write_run: Any, tmp_path: Path, seeds: int) -> None:
     both(write_run, splits=5, seeds=seeds)

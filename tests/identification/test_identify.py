@@ -308,3 +308,24 @@ def test_needs_neither_hydra_nor_lightning_nor_the_data(trained: Path, recording
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
+
+
+def test_files_of_many_clips_and_none_are_answered_one_by_one(tmp_path: Path) -> None:
+    """In batches by clips, so that memory does not grow with how many long files there are."""
+    settings: dict[str, Any] = SETTINGS | {"audio": SETTINGS["audio"] | {"windows": "all"}}
+    classifier = build_classifier(**settings, n_classes=3).eval()
+    model_folder.save(tmp_path / "model", classifier, labels=LABELS, **settings)
+    model = model_folder.load(tmp_path / "model")
+    rng, paths = np.random.default_rng(0), []
+    for number, seconds in enumerate([0.1, 5.0, 0.25, 12.0, 0.5, 0.0001]):
+        paths.append(tmp_path / f"{number}.wav")
+        soundfile.write(paths[-1], 0.1 * rng.standard_normal(max(1, round(RATE * seconds))), RATE)
+    paths.insert(2, tmp_path / "text.wav")
+    paths[2].write_bytes(b"no sound")
+    together = list(identify(model, paths, top=3))
+    assert [answer.path for answer in together] == paths
+    assert [answer.error is None for answer in together] == [True, True, False, True, True, True, True]
+    for path, answer in zip(paths, together, strict=True):
+        (alone,) = identify(model, [path], top=3)
+        assert [name for name, _ in alone.names] == [name for name, _ in answer.names]
+        np.testing.assert_allclose([p for _, p in alone.names], [p for _, p in answer.names], atol=1e-6)

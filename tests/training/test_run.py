@@ -163,6 +163,13 @@ def test_the_record_of_a_run_that_is_done_stays_as_it_is(
     assert command("resume=run", "trainer.max_epochs=2", "trainer.best_by=val_accuracy") == 1
     assert "has val_loss, not val_accuracy; leave it so" in capsys.readouterr().err
     assert before == {file: file.read_bytes() for file in Path("run").rglob("*") if file.is_file()}
+    older = config("run")  # of before there were such keys: what they are by default was so
+    del older["audio"]["windows"], older["trainer"]["class_weights"]
+    Path("run/.hydra/config.yaml").write_text(yaml.safe_dump(older))
+    assert command("resume=run") == 0
+    assert command("resume=run", "audio.windows=all") == 1
+    assert "audio.windows: the run in" in capsys.readouterr().err
+    assert command("resume=run", "trainer.class_weights=balanced") == 1
     assert config("run")["trainer"]["max_epochs"] == metrics("run")["max_epochs"] == 3
 
 
