@@ -34,8 +34,8 @@ SCRATCH, SHIPPED = ["model.pretrained=none"], ["model.pretrained=synthetic"]
 
 
 def candidate(**arguments: object) -> list[str]:
-    """A network of scripts/candidates.py; what is not said is as in the default with two residual blocks."""
-    text = ",".join(f"{key}:{_hydra(value)}" for key, value in ({"blocks": [0, 0, 1, 1]} | arguments).items())
+    """A network of scripts/candidates.py, which is the default but for what is said."""
+    text = ",".join(f"{key}:{_hydra(value)}" for key, value in arguments.items())
     return ["model=custom", "model.target=candidates.network", f"model.arguments={{{text}}}"]
 
 
@@ -45,6 +45,7 @@ def _hydra(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+RESIDUAL = [0, 0, 1, 1]  # after which stages
 WIDER = ["augment.frequency_shift=0.1", "augment.time_stretch=0.7", "augment.tilt_db=18"]
 
 
@@ -65,6 +66,7 @@ ROWS: dict[str, list[str]] = {
     "time shift": [*SCRATCH, "augment.time_shift=0.1"],
     "clips as long as they sound": [*SCRATCH, "audio.seconds=auto"],
     "clips from the onset": [*SCRATCH, "audio.start=onset"],
+    "clips of half a second, all of a recording": [*SCRATCH, "audio.seconds=0.5", "audio.windows=all"],
     "dropout 0.5": [*SCRATCH, "model.dropout=0.5"],
     "learning rate 0.004": [*SCRATCH, "optimizer.lr=0.004"],
     "weight decay 0.1": [*SCRATCH, "optimizer.weight_decay=0.1"],
@@ -80,22 +82,26 @@ ROWS: dict[str, list[str]] = {
         "cwt: transform.wavelet=cmor24.0-1.0",
         "fft: transform.win_length=512",
     ],
+    "Morse wavelets": [*SCRATCH, "cwt: transform.wavelet=gmw20-3"],
     "two residual blocks": [*SCRATCH, "model.blocks=2"],
     "two residual blocks, wider changes": [*SCRATCH, "model.blocks=2", *WIDER],
-    "two residual blocks, averaged weights": candidate(average=0.99),
-    "two residual blocks, mean and maximum over time": candidate(pool="mean and maximum"),
-    "two residual blocks, mean and deviation over time": candidate(pool="mean and deviation"),
-    "two residual blocks, frequency pooled too": candidate(pool="frequency too"),
-    "two residual blocks, frequency mixstyle": candidate(mixstyle=True),
-    "two residual blocks, relaxed normalisation": candidate(inputs=["relaxed"]),
-    "two residual blocks, random equalizer": candidate(inputs=["equalizer"]),
-    "two residual blocks, random noise floor": candidate(inputs=["floor"]),
-    "two residual blocks, frequency coordinates": candidate(inputs=["coordinates"]),
-    "two residual blocks, anti-aliased strides": candidate(blur=True),
-    "two residual blocks, squeeze-and-excitation": candidate(block="squeezed"),
+    "two residual blocks, averaged weights": candidate(blocks=RESIDUAL, average=0.99),
     "three residual blocks": [*SCRATCH, "model.blocks=3"],
+    "two squeezed-and-excited blocks": candidate(blocks=RESIDUAL, block="squeezed"),
     "five depthwise blocks": candidate(blocks=[0, 1, 2, 2], block="depthwise"),
     "three broadcasted blocks": candidate(blocks=[0, 1, 1, 1], block="broadcasted"),
+    "mean and maximum over time": candidate(pool="mean and maximum"),
+    "mean and deviation over time": candidate(pool="mean and deviation"),
+    "attention over time": candidate(pool="attention"),
+    "frequency pooled too": candidate(pool="frequency too"),
+    "anti-aliased strides": candidate(blur=True),
+    "frequency coordinates": candidate(inputs=["coordinates"]),
+    "statistics of each row": candidate(inputs=["rows"]),
+    "energy per channel normalised": candidate(inputs=["pcen"]),
+    "relaxed normalisation": candidate(inputs=["relaxed"]),
+    "frequency mixstyle": candidate(mixstyle=True),
+    "random equalizer": candidate(inputs=["equalizer"]),
+    "random noise floor": candidate(inputs=["floor"]),
     "weights": SHIPPED,
     "weights, no augmentation": [*SHIPPED, "augment=none"],
     "weights, no shift of rows": [*SHIPPED, "augment.frequency_shift=0.0"],

@@ -112,6 +112,19 @@ class Pool(nn.Module):
         return found.flatten(1)
 
 
+class Attention(nn.Module):
+    """Means over time weighted by what a layer makes of each column (Kong et al. 2020), `(batch, features)`."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        columns = features.flatten(1, 2)  # (batch, channels * frequency, time)
+        weights = self.score(columns.transpose(1, 2)).softmax(1)
+        return (columns @ weights).squeeze(2)
+
+
 class BlurPool(nn.Module):
     """A binomial filter before every second sample is taken (Zhang 2019)."""
 
@@ -142,6 +155,40 @@ class RelaxedNorm(nn.Module):
         whole_variance, whole_mean = torch.var_mean(images, (1, 2, 3), keepdim=True)
         by_row, whole = ((images - m) / (v + 1e-5).sqrt() for m, v in ((mean, variance), (whole_mean, whole_variance)))
         return 0.5 * by_row + 0.5 * whole
+
+
+class RowStatistics(nn.Module):
+    """Each row of the picture by its own mean and deviation over the training part."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(rows)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.flatten(1, 2)  # (batch, channels * frequency, time)
+        return cast(Tensor, self.norm(rows)).view_as(images)
+
+
+class RowGain(nn.Module):
+    """Per-channel energy normalisation (Wang et al. 2017), which divides by a smoothed past, of pictures in decibels.
+
+    What it raises to a power is energy, so that `decibels`, what a deviation of the picture is worth, undoes the
+    logarithm. Its four numbers are those of the paper to begin with, and learn.
+    """
+
+    def __init__(self, decibels: float = 25.0, smoothing: float = 0.06) -> None:
+        super().__init__()
+        self.decibels, self.smoothing = decibels, smoothing
+        self.gain, self.bias, self.root = (nn.Parameter(torch.tensor(value)) for value in (0.98, 2.0, 0.5))
+
+    def forward(self, images: Tensor) -> Tensor:
+        energy = 10 ** (images.float() * self.decibels / 10)
+        past, smoothed = energy[..., :1], []
+        for column in energy.split(1, -1):
+            past = torch.lerp(past, column, self.smoothing)
+            smoothed.append(past)
+        evened = energy / (1e-6 + torch.cat(smoothed, -1)) ** self.gain
+        return (evened + self.bias) ** self.root - self.bias**self.root
 
 
 class FrequencyMixStyle(nn.Module):
@@ -192,11 +239,14 @@ class RandomFloor(nn.Module):
         return images.maximum(raised + 0.1 * torch.randn_like(images))
 
 
-INPUTS: dict[str, Callable[[], nn.Module]] = {
-    "coordinates": Coordinates,
-    "relaxed": RelaxedNorm,
-    "equalizer": lambda: RandomEqualizer(0.7),
-    "floor": lambda: RandomFloor(1.5),
+# Of how many rows a picture has, in all of its channels.
+INPUTS: dict[str, Callable[[int], nn.Module]] = {
+    "coordinates": lambda rows: Coordinates(),
+    "relaxed": lambda rows: RelaxedNorm(),
+    "rows": RowStatistics,
+    "pcen": lambda rows: RowGain(),
+    "equalizer": lambda rows: RandomEqualizer(0.7),
+    "floor": lambda rows: RandomFloor(1.5),
 }
 
 
@@ -234,7 +284,7 @@ def network(
     average: float = 0.0,
 ) -> nn.Module:
     """Strided convolutions as in the default, `blocks[stage]` blocks of one kind after each stage's."""
-    layers: list[nn.Module] = [INPUTS[name]() for name in inputs]
+    layers: list[nn.Module] = [INPUTS[name](in_channels * image_size) for name in inputs]
     channels = in_channels + list(inputs).count("coordinates")
     for stage in range(depth):
         wider = width * min(2**stage, 4)
@@ -251,5 +301,6 @@ def network(
         channels = wider
     rows = 1 if pool == "frequency too" else math.ceil(image_size / 2**depth)
     statistics = 2 if pool in ("mean and maximum", "mean and deviation") else 1
-    whole = nn.Sequential(*layers, Pool(pool), nn.Dropout(dropout), nn.Linear(statistics * channels * rows, n_classes))
+    pooling = Attention(channels * rows) if pool == "attention" else Pool(pool)
+    whole = nn.Sequential(*layers, pooling, nn.Dropout(dropout), nn.Linear(statistics * channels * rows, n_classes))
     return Averaged(whole, average) if average else whole

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 from torch.nn import functional
 
 from audioid import models
 from audioid.config import compose
 from scripts.bench_recipe import ARMS, BASE_ROW, ROWS, Run, of_arm, table
-from scripts.candidates import Averaged, network
+from scripts.candidates import Attention, Averaged, RowGain, RowStatistics, network
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -49,6 +51,29 @@ def test_what_is_changed_in_training_is_not_when_judged(inputs: str) -> None:
     images = torch.randn(4, 1, 32, 32)
     assert torch.equal(changed.eval()(images), plain.eval()(images))
     assert not torch.equal(changed.train()(images), plain.train()(images))
+
+
+def test_attention_is_a_mean_where_all_columns_score_alike() -> None:
+    features = torch.randn(2, 3, 4, 5)
+    pooling = Attention(3 * 4)
+    torch.nn.init.zeros_(pooling.score.weight)
+    assert torch.allclose(pooling(features), features.mean(-1).flatten(1), atol=1e-6)
+
+
+def test_energy_is_normalised_as_the_equation_says() -> None:
+    decibels = np.random.default_rng(0).uniform(-2, 2, (1, 1, 3, 7))
+    energy = 10 ** (decibels * 25 / 10)
+    smoothed = lfilter([0.06], [1, -0.94], energy, zi=0.94 * energy[..., :1])[0]  # librosa's and the paper's smoother
+    expected = (energy / (1e-6 + smoothed) ** 0.98 + 2) ** 0.5 - 2**0.5
+    found = RowGain()(torch.from_numpy(decibels).float())
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_lose_a_tilt_that_all_recordings_have() -> None:
+    images = torch.randn(8, 1, 6, 10)
+    tilt = torch.linspace(-3, 3, 6)[:, None]
+    norm = RowStatistics(6).train()
+    assert torch.allclose(norm(images), norm(2 * images + tilt), atol=1e-4)
 
 
 def test_averaged_weights_follow_those_that_learn() -> None:
