@@ -42,6 +42,8 @@ SEEK_FAILED = 39
 BAD_FILE = 7
 # Below -120 dBFS there is only rounding noise, which no level treatment should raise.
 SILENCE = 1e-6
+# 80 dB below the loudest sample nothing has begun to sound.
+LEAD = 1e-4
 RMS_LEVEL = 0.1
 
 
@@ -114,7 +116,8 @@ def load(
     Args:
         start: which part of a recording longer than `seconds` is taken: its `beginning`, from its `onset`
             (where its level first comes within 30 dB of its loudest 5 ms), its `loudest` part, or a `random`
-            one drawn from the file's own bytes, thus the same in every run. Never so late that it needs padding.
+            one drawn from the file's own bytes, thus the same in every run. Never so late that it needs padding, but
+            for silence (80 dB below the loudest sample), with which no part begins.
         padding: what fills a recording that is shorter: zeros after it (`end`), zeros on both sides
             (`center`), or the recording itself again and again (`repeat`).
         remove_dc: subtract the mean of the part taken.
@@ -141,12 +144,37 @@ def decode(path: Path, *, sample_rate: int, time: int, start: str) -> Waveform:
         margin = math.ceil(MARGIN * max(1.0, rate / sample_rate))
         if start != "beginning" and file.frames > window:
             _skip(file, _start(path, window, start))
-        wave = np.concatenate([*_mono_blocks(file, window + margin), np.empty(0, np.float32)])
+        wave = _from_sound_on(file, window + margin)
     if not wave.size:
         raise Unreadable(path, "breaks off before its first sample; copy it again")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
     return wave[:time]
+
+
+def _from_sound_on(file: soundfile.SoundFile, frames: int) -> Waveform:
+    """The next `frames` frames, or as many as there are, without the silence that they begin with.
+
+    Silence is no part of a sound: programs and MP3 encoders put some before it, and names must not depend on how much.
+    """
+    wave = _joined(_mono_blocks(file, frames))
+    while silent := _count_silent(wave):
+        more = _joined(_mono_blocks(file, silent))
+        if silent == wave.size and not more.size:  # to its end
+            return wave
+        wave = np.concatenate([wave[silent:], more])
+    return wave
+
+
+def _joined(blocks: Iterator[Waveform]) -> Waveform:
+    return np.concatenate([*blocks, np.empty(0, np.float32)])
+
+
+def _count_silent(wave: Waveform) -> int:
+    """Samples before the first that is heard beside the loudest, but for one, from which a wave may rise."""
+    size = np.abs(wave)
+    peak = float(size.max(initial=0.0))
+    return max(0, int(np.argmax(size > LEAD * peak)) - 1) if peak >= SILENCE else wave.size
 
 
 def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audioid.data.audio import HOP_SECONDS, hop_power, onset, open_recording
+from audioid.data.audio import HOP_SECONDS, LEAD, hop_power, onset, open_recording
 
 ENERGY = 0.95  # of a recording's energy lie in its sounding seconds
 RECORDINGS = 0.9  # of all recordings sound no longer than their clips
@@ -18,14 +18,16 @@ STEPS = 2  # lengths an octave: folds of one corpus shall mostly agree, and shar
 def sounding_seconds(path: Path, *, start: str) -> float:
     """Seconds until 95 % of a recording's energy are over, counted from where its clip starts.
 
-    That is its beginning or, for every other `start` that `audioid.data.audio.load` knows, its onset.
+    That is the end of the silence before it or, for every `start` of `audioid.data.audio.load` but the beginning, its
+    onset.
 
     Raises:
         Unreadable: as `load`.
     """
     with open_recording(path) as file:
         hop, power = hop_power(file)
-        passed = np.cumsum(power[0 if start == "beginning" else onset(power) :])
+        first = int(np.argmax(power > LEAD**2 * power.max(initial=0))) if start == "beginning" else onset(power)
+        passed = np.cumsum(power[first:])
         hops = 1 + int(np.searchsorted(passed, ENERGY * passed[-1])) if passed.size else 1
         return hops * hop / file.samplerate
 

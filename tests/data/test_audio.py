@@ -136,10 +136,35 @@ def test_start_finds_the_onset_and_the_loudest_part(tmp_path: Path, kind: dict[s
 @pytest.mark.parametrize("start", ["onset", "loudest", "random"])
 def test_a_start_never_costs_sound(tmp_path: Path, start: str) -> None:
     samples = np.full(RATE + 300, 0.5)
-    samples[:RATE] *= 1e-4  # all that is loud comes in the last 19 ms
+    samples[:RATE] *= 1e-3  # all that is loud comes in the last 19 ms
     assert read(written(tmp_path / "a.wav", samples), start=start)[-300:].any()
     short = written(tmp_path / "b.wav", samples[-300:])
     assert_array_equal(read(short, start=start), read(short))
+
+
+@pytest.mark.parametrize("start", ["beginning", "onset"])
+@pytest.mark.parametrize("before", [1, 700, RATE, 3 * RATE + 11])
+def test_silence_before_a_sound_is_no_part_of_it(tmp_path: Path, start: str, before: int) -> None:
+    sound = np.random.default_rng(0).normal(size=RATE // 2) * np.exp(-np.arange(RATE // 2) / 1000) * 0.1
+    alone = read(written(tmp_path / "a.wav", sound), start=start)
+    # As of a converter; the sound is 0.3 at most. Where no sound is near, hiss that can be heard is what there is.
+    hiss = (1e-6 if before < RATE // 2 else 1e-7) * np.random.default_rng(1).normal(size=before)
+    for silence in (np.zeros(before), hiss):
+        found = read(written(tmp_path / "b.wav", np.concatenate([silence, sound])), start=start)
+        shift = min((0, 1), key=lambda k: np.abs(np.roll(found, -k) - alone)[:-1].max())  # it may rise from zero
+        assert_allclose(np.roll(found, -shift)[:-1], alone[:-1], atol=1e-5)
+
+
+def test_where_a_sound_begins_does_not_hang_on_its_level(tmp_path: Path) -> None:
+    sound = np.concatenate([np.zeros(99), np.sin(np.arange(3000) / 9) * np.linspace(0, 1, 3000)])
+    loud, soft = (read(written(tmp_path / f"{gain}.wav", gain * sound)) for gain in (1.0, 1e-3))
+    assert_allclose(1e-3 * loud, soft, atol=1e-9)
+    assert loud[:20].any()
+
+
+def test_silence_alone_stays_silence(tmp_path: Path) -> None:
+    for length in (10, RATE, 3 * RATE):
+        assert not read(written(tmp_path / "a.wav", np.zeros(length))).any()
 
 
 def test_random_start_hangs_on_the_content_alone(tmp_path: Path) -> None:

@@ -54,8 +54,10 @@ def test_several_clips_are_of_the_part_that_start_says(tmp_path: Path) -> None:
 
 
 def test_pauses_are_no_clips_but_silence_alone_is(tmp_path: Path) -> None:
-    found = load_clips(written(tmp_path / "a.wav", 0.0, 0.5, 0.004, 0.006), **PLAIN, windows="all")
-    assert [clip is None for clip in found] == [True, False, True, False]
+    found = load_clips(written(tmp_path / "a.wav", 0.5, 0.002, 0.006), **PLAIN, windows="all")
+    assert [clip is None for clip in found] == [False, True, False]
+    found = load_clips(written(tmp_path / "a.wav", 0.0, 0.5, 0.002, 0.006), **PLAIN, windows="all")
+    assert [clip is None for clip in found] == [False, True, False, True]  # silence before a sound is no part of it
     found = load_clips(written(tmp_path / "b.wav", 0.0, 0.0), **PLAIN, windows="all")
     assert [clip is None for clip in found] == [False, False]
 
