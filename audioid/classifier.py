@@ -33,6 +33,11 @@ class AudioClassifier(nn.Module):
         """As `features` and `classify` of these images, in one pass; no features where the network shows none."""
         return self.network.features_and_logits(self.normalize(images))
 
+    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits of waveforms, in one pass; the logits are both where the network shows no features."""
+        features, logits = self.features_and_logits(self.transform(waveform))
+        return logits if features is None else features.flatten(1), logits
+
     def features(self, waveform: Tensor) -> Tensor:
         """What the network's head decides by, `(batch, n_features)`: an embedding of each waveform."""
         features: Tensor = self.network.features(self.normalize(self.transform(waveform)))

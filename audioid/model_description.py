@@ -11,10 +11,21 @@ from audioid.errors import AudioidError
 from audioid.schema import Section
 from audioid.validation import RENAMED, checked, checked_option
 
-FORMAT = 2  # 1: images of one channel, keys of older names, weights of one flat row of layers
+# 1: images of one channel, keys of older names, weights of one flat row of layers; 2: nothing of how sure answers are
+FORMAT = 3
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
 SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
+
+
+class SurenessDescription(Section):
+    """What was measured of answers, shares or null, and the recordings that others are held to: path and label."""
+
+    false_rejections: float
+    known_rejected: float | None
+    generated_rejected: float | None
+    unknown_rejected: float | None
+    known: list[list[str]]
 
 
 class Description(Section):
@@ -27,6 +38,7 @@ class Description(Section):
     transform: dict[str, Any]
     model: dict[str, Any]
     weights_sha256: str
+    sureness: SurenessDescription | None = None
 
 
 def place_of(folder: Path) -> Path:

@@ -7,9 +7,9 @@ is code that does not come with audioid, the folder only names it, and whoever l
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -32,6 +32,26 @@ from audioid.model_description import (
 )
 from audioid.models import from_format_1
 from audioid.registry import BUILT_IN
+from audioid.sureness import Sureness
+
+
+class KnownRecording(NamedTuple):
+    """A recording that a model has learned from."""
+
+    path: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Sure:
+    """A model's sureness, the recordings that it holds others to, and what `model.json` says of it (0 to 1)."""
+
+    sureness: Sureness
+    known: Sequence[KnownRecording]
+    figures: Mapping[str, float | None]
+
+
+SURENESS = "sureness."  # what its tensors' names begin with
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class TrainedModel:
     labels: list[str]
     audio: dict[str, Any]  # the keyword arguments of `audioid.data.clips.load_clips`
     classifier: AudioClassifier  # in evaluation mode
+    sureness: Sureness | None = None  # older folders and some weights to start from have none
+    known: list[KnownRecording] | None = None  # the recordings whose features `sureness` has, in its order
 
 
 def save(
@@ -52,21 +74,25 @@ def save(
     image: Mapping[str, Any],
     transform: Mapping[str, Any],
     model: Mapping[str, Any],
+    sure: Sure | None = None,
 ) -> None:
     """Writes `weights.safetensors` and `model.json`; the mappings are those that built what was trained.
 
     Raises:
         AudioidError: the folder cannot be written.
     """
-    weights = as_bytes(
-        {name: values.detach().cpu().clone().contiguous() for name, values in classifier.state_dict().items()}
-    )
+    kept = dict(classifier.state_dict())
+    if sure:
+        state = sure.sureness.state_dict()
+        kept |= {f"{SURENESS}{name}": values.half() if values.ndim else values for name, values in state.items()}
+    weights = as_bytes({name: values.detach().cpu().clone().contiguous() for name, values in kept.items()})
     with replacing(folder / WEIGHTS) as part:
         part.write_bytes(weights)
     groups = {"audio": dict(audio), "image": dict(image), "transform": dict(transform)}
     groups["model"] = _without_beginning(model)
     description = {"format": FORMAT, "labels": list(labels), **groups}
     description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    description["sureness"] = {**sure.figures, "known": [list(each) for each in sure.known]} if sure else None
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -102,9 +128,34 @@ def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
         raise AudioidError(
             f"{file}: holds settings that cannot be used ({reason}); copy the model folder again"
         ) from error
-    weights = read_weights(folder, description, classifier.state_dict())
+    tensors = _tensors(folder, description)
+    weights = {name: values for name, values in tensors.items() if not name.startswith(SURENESS)}
+    _refuse_others(folder / WEIGHTS, weights, classifier.state_dict())
     classifier.load_state_dict(weights, assign=True)
-    return TrainedModel(description.labels, description.audio, classifier.eval().requires_grad_(False))
+    classifier.eval().requires_grad_(False)
+    sure = (
+        _read_sureness(folder, description, classifier, _part(tensors, SURENESS))
+        if description.sureness
+        else (None, None)
+    )
+    return TrainedModel(description.labels, description.audio, classifier, *sure)
+
+
+def _read_sureness(
+    folder: Path, description: Description, classifier: AudioClassifier, kept: Mapping[str, Tensor]
+) -> tuple[Sureness, list[KnownRecording]]:
+    assert description.sureness
+    channels, size = classifier.transform.channels, classifier.transform.image.size
+    n_features = classifier.network.features(torch.zeros(1, channels, size, size)).flatten(1).shape[1]
+    try:
+        sureness = Sureness.of({name: values.float() for name, values in kept.items()}, n_features)
+    except ValueError as error:
+        raise AudioidError(f"{folder / WEIGHTS}: is damaged ({error}); copy the model folder again") from error
+    known = description.sureness.known
+    if len(known) != len(sureness.known) or any(len(each) != 2 for each in known):
+        told = f"sureness.known: does not name the {len(sureness.known)} recordings that the weights are of"
+        raise AudioidError(f"{folder / DESCRIPTION}: {told}; copy the model folder again")
+    return sureness, [KnownRecording(*each) for each in known]
 
 
 def _without_beginning(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +165,7 @@ def _without_beginning(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_weights(
-    folder: Path, description: Description, wanted: Mapping[str, Tensor], within: str = ""
+    folder: Path, description: Description, wanted: Mapping[str, Tensor], within: str
 ) -> dict[str, Tensor]:
     """The weights whose names begin with `within`, by the rest of their names.
 
@@ -122,6 +173,13 @@ def read_weights(
         AudioidError: the file is missing or damaged, or what is in it has not the description's checksum, or not the
             names, shapes and types of `wanted`.
     """
+    weights = _part(_tensors(folder, description), within)
+    _refuse_others(folder / WEIGHTS, weights, wanted, within)
+    return weights
+
+
+def _tensors(folder: Path, description: Description) -> dict[str, Tensor]:
+    """All that `weights.safetensors` has, by names of today."""
     file = folder / WEIGHTS
     try:
         weights: dict[str, Tensor] = from_bytes(checked_weights(folder, description))
@@ -129,7 +187,14 @@ def read_weights(
         raise AudioidError(f"{file}: is damaged ({error}); copy the model folder again") from error
     if description.format == 1 and all(name.partition(".")[0].isdecimal() for name in weights):
         weights = from_format_1(weights)
-    weights = {name.removeprefix(within): each for name, each in weights.items() if name.startswith(within)}
+    return weights
+
+
+def _part(tensors: Mapping[str, Tensor], within: str) -> dict[str, Tensor]:
+    return {name.removeprefix(within): each for name, each in tensors.items() if name.startswith(within)}
+
+
+def _refuse_others(file: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], within: str = "") -> None:
     for name in sorted(wanted.keys() | weights.keys()):
         found, meant = (
             f"{part[name].dtype} {tuple(part[name].shape)}" if name in part else "absent" for part in (weights, wanted)
@@ -139,4 +204,3 @@ def read_weights(
                 f"{file}: does not belong to {DESCRIPTION} beside it ({within}{name} is {found}, not {meant}); "
                 "copy the model folder again"
             )
-    return weights

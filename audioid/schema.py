@@ -52,6 +52,7 @@ class ImageSettings(Section):
 
 class DataSettings(Section):
     name: str
+    unknown: str | None = None
     on_unreadable: Literal["skip", "fail"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
 
@@ -216,6 +217,10 @@ class TrainerSettings(Section):
     profiler: Literal["none", "simple", "advanced"]
 
 
+class UnknownSettings(Section):
+    false_rejections: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
 class StoreSettings(Section):
     root: str
     max_gib: Annotated[float, Field(gt=0, le=1e6)]
@@ -240,6 +245,7 @@ class Settings(Section):
     optimizer: SerializeAsAny[OptimizerSettings]
     scheduler: SerializeAsAny[SchedulerSettings]
     trainer: TrainerSettings
+    unknown: UnknownSettings = UnknownSettings()
     store: StoreSettings
 
 
@@ -250,6 +256,8 @@ FREE_ON_RESUME = (
     "metric",
     "margin",
     "store.",
+    "unknown.",
+    "data.unknown",
     *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy", "parallel_seeds")),
 )
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.

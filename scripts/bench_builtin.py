@@ -29,7 +29,7 @@ def named(model: answers.Model, waveforms: NDArray[np.float32]) -> NDArray[np.st
     """The likeliest name of each of the waveforms `(recordings, time)`."""
     labels = np.array(model.labels)
     with torch.inference_mode():
-        parts = [model.classifier(part).argmax(1) for part in torch.from_numpy(waveforms).split(64)]
+        parts = [model.classifier.judge(part)[1].argmax(1) for part in torch.from_numpy(waveforms).split(64)]
     return labels[torch.cat(parts).numpy()]
 
 

@@ -13,6 +13,7 @@ import train
 from audioid import pretrained
 from audioid.config import compose
 from audioid.model_description import SECTIONS
+from audioid.pipeline import background
 
 Command = Callable[..., int]
 Ship = Callable[..., Path]
@@ -30,6 +31,12 @@ def write_tones(root: Path, per_class: int = 12) -> Path:
             noise = 0.05 * rng.standard_normal(len(time))
             soundfile.write(root / label / f"kit{number % 4}_{number}.wav", 0.5 * tone + noise, RATE)
     return root
+
+
+@pytest.fixture(autouse=True)
+def small_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few sounds beside which it is told what is unknown: what they come to is of no interest to most tests."""
+    monkeypatch.setattr(background, "MOST", 40)
 
 
 @pytest.fixture

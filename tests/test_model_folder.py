@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from audioid import model_folder
 from audioid.classifier import AudioClassifier, build_classifier
 from audioid.errors import AudioidError
+from audioid.model_folder import Sure
+from audioid.sureness import Sureness, placed
 
 AUDIO = {
     "sample_rate": 8000, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
@@ -27,7 +29,7 @@ IMAGE = {
 TRANSFORM = {
     "name": "cwt", "wavelet": "cmor1.5-1.0", "norm": "l1", "padding": "zero", "scales": None, "first_samples": None
 }  # fmt: skip
-SETTINGS: dict[str, dict[str, Any]] = {"audio": AUDIO, "image": IMAGE, "transform": TRANSFORM}
+SETTINGS: dict[str, Any] = {"audio": AUDIO, "image": IMAGE, "transform": TRANSFORM}
 CNN = {"name": "cnn", "width": 4, "depth": 2, "dropout": 0.2}
 LABELS = ["große Trommel", "kick"]
 
@@ -40,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def built(model: dict[str, Any]) -> AudioClassifier:
-    return build_classifier(**SETTINGS, model=model, n_classes=2)  # type: ignore[arg-type]
+    return build_classifier(**SETTINGS, model=model, n_classes=2)
 
 
 def change(folder: Path, **values: Any) -> None:
@@ -88,7 +90,7 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 3}, "is of format 3, and this program reads 1 to 2; use the one that wrote it"),
+        ({"format": 4}, "is of format 4, and this program reads 1 to 3; use the one that wrote it"),
         ({"format": "1"}, "format: '1' is not a valid integer"),
         ({"format": True}, "format: True is not a valid integer"),
         ({"labels": "kick"}, "labels: 'kick' is not a valid list"),
@@ -191,9 +193,96 @@ def test_a_folder_of_format_1_loads_as_before(folder: Path) -> None:
     image = {{"frequency_scale": "spacing", "amplitude_scale": "scale"}.get(key, key): IMAGE[key] for key in IMAGE}
     change(folder, format=1, image=image, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     assert torch.equal(model_folder.load(folder).classifier(waveforms), classifier(waveforms))
-    change(folder, format=2)
+    change(folder, format=3)
     with pytest.raises(AudioidError, match=r"image\.\w+: "):
         model_folder.load(folder)
+
+
+def test_a_folder_of_format_2_loads_as_before_and_knows_of_nothing_unknown(folder: Path) -> None:
+    waveforms, classifier = torch.randn(3, 2000), model_folder.load(folder).classifier
+    description = json.loads((folder / "model.json").read_text())
+    del description["sureness"]
+    (folder / "model.json").write_text(json.dumps(description | {"format": 2}))
+    loaded = model_folder.load(folder)
+    assert torch.equal(loaded.classifier(waveforms), classifier(waveforms))
+    assert (loaded.sureness, loaded.known) == (None, None)
+
+
+@pytest.fixture
+def sure(tmp_path: Path) -> Path:
+    """A model folder that knows how sure its answers are."""
+    classifier = built(CNN).eval()
+    n_features = classifier.features(torch.randn(1, 2000)).shape[1]
+    basis = torch.linalg.qr(torch.randn(n_features, 5))[0].half().float().contiguous()
+    known, background = (placed(torch.randn(n, n_features), basis).half().float() for n in (3, 20))
+    sureness = Sureness(temperature=0.7, basis=basis, known=known, background=background, threshold=-0.3)
+    shares = ("false_rejections", "known_rejected", "generated_rejected", "unknown_rejected")
+    paths = [model_folder.KnownRecording(path, "kick") for path in ("a.wav", "größer/b.wav", 'c "d".wav')]
+    folder = tmp_path / "sure"
+    model_folder.save(
+        folder,
+        classifier,
+        labels=LABELS,
+        model=CNN,
+        sure=Sure(sureness, paths, dict.fromkeys(shares, 0.05)),
+        **SETTINGS,
+    )
+    return folder
+
+
+def test_how_sure_answers_are_comes_back(sure: Path) -> None:
+    loaded = model_folder.load(sure)
+    assert loaded.sureness
+    assert loaded.known == [("a.wav", "kick"), ("größer/b.wav", "kick"), ('c "d".wav', "kick")]
+    assert float(loaded.sureness.temperature) == pytest.approx(0.7)
+    assert float(loaded.sureness.threshold) == pytest.approx(-0.3)
+    kept = load_file(sure / "weights.safetensors")
+    for name in ("basis", "known", "background"):
+        assert kept[f"sureness.{name}"].dtype == torch.float16
+        assert torch.equal(getattr(loaded.sureness, name), kept[f"sureness.{name}"].float())
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("known", torch.zeros(2, 5).half(), r"weights\.safetensors: is damaged \(of shapes"),
+        ("basis", torch.zeros(7, 5).half(), r"weights\.safetensors: is damaged \(of shapes .*, for \d+ features\)"),
+        ("temperature", torch.tensor(-1.0), r"weights\.safetensors: is damaged \(it holds no finite numbers\)"),
+        ("more", torch.zeros(1), r"weights\.safetensors: is damaged \(it holds background"),
+    ],
+)
+def test_damage_to_what_answers_are_held_to_is_told(sure: Path, name: str, values: torch.Tensor, message: str) -> None:
+    file = sure / "weights.safetensors"
+    save_file(load_file(file) | {f"sureness.{name}": values}, file)
+    change(sure, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    if name == "known":  # as many as are named, but not as wide
+        save_file(load_file(file) | {"sureness.known": torch.zeros(3, 4).half()}, file)
+        change(sure, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(AudioidError, match=message) as caught:
+        model_folder.load(sure)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ([["a.wav", "kick"]], "sureness.known: does not name the 3 recordings"),
+        ([["a.wav"]] * 3, "sureness.known: does not name the 3 recordings"),
+        ("abc", "sureness: 'abc' is not a valid list"),
+        ([["a.wav", 1]] * 3, "sureness: 1 is not a valid string"),
+    ],
+)
+def test_recordings_that_are_not_those_held_to_are_told(sure: Path, known: object, message: str) -> None:
+    sureness = json.loads((sure / "model.json").read_text())["sureness"]
+    change(sure, sureness=sureness | {"known": known})
+    with pytest.raises(AudioidError, match=message) as caught:
+        model_folder.load(sure)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_description_of_it_there_is_none(sure: Path) -> None:
+    change(sure, sureness=None)
+    assert model_folder.load(sure).sureness is None
 
 
 NET = """

@@ -66,6 +66,7 @@ def test_a_run_leaves_its_whole_record(tones: Path, command: Command, capsys: py
 
     assert (run / "skipped.csv").read_text() == "path,reason\n"
     assert {"weights.safetensors", "model.json"} == {file.name for file in (run / "model").iterdir()}
+    assert 0 <= found["test_ece"] < 0.3  # type: ignore[operator]
     assert {"best.ckpt", "last.ckpt"} == {file.name for file in (run / "checkpoints").iterdir()}
     assert (run / ".hydra" / "config.yaml").exists()
     assert not list(run.glob("**/*.part"))

@@ -20,38 +20,63 @@ if TYPE_CHECKING:
     from audioid.identification.identify import Answer
 
 
-def write_table(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
-    """A line per recording: the names in columns, its path last, since only that has no set width."""
-    width = max(len(on_a_line(label)) for label in labels)
+UNKNOWN = "unknown?"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What every row has: so many of the `labels`, and whether the model can tell what is none of them."""
+
+    labels: list[str]
+    top: int
+    tells_unknown: bool
+
+
+def write_table(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
+    """A line per recording: the names in columns, its path last, since only that has no set width.
+
+    What is none of the labels has `unknown?` before the names that it would have.
+    """
+    width = max(len(on_a_line(label)) for label in layout.labels)
     for answer in answers:
         cells = [f"{on_a_line(label):{width}} {100 * probability:5.1f} %" for label, probability in answer.names]
-        unread = f"{'(not read)':{top * (width + 10) - 2}}"
-        print("  ".join(cells) if cells else unread, on_a_line(answer.path), sep="  ", file=out)
+        unread = f"{'(not read)':{layout.top * (width + 10) - 2}}"
+        mark = [f"{UNKNOWN if answer.unknown else '':{len(UNKNOWN)}}"] if layout.tells_unknown else []
+        print(*mark, *(cells or [unread]), on_a_line(answer.path), sep="  ", file=out)
 
 
-def write_csv(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
-    """A row per recording: its path, then each name and its probability, then why there are none."""
+def write_csv(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
+    """A row per recording: its path, then each name and its probability, whether it is none of them and by what score
+    (above 0: none), where the model can tell, then why nothing was found."""
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["path", *(f"{kind}_{rank + 1}" for rank in range(top) for kind in ("label", "probability")), "error"]
-    )
+    named = [f"{kind}_{rank + 1}" for rank in range(layout.top) for kind in ("label", "probability")]
+    told = ["unknown", "unknown_score"] if layout.tells_unknown else []
+    writer.writerow(["path", *named, *told, "error"])
     for answer in answers:
         cells = [cell for label, probability in answer.names for cell in (label, f"{probability:.6f}")]
-        writer.writerow([answer.path, *(cells or [""] * 2 * top), answer.error])
+        cells = cells or [""] * len(named)
+        if layout.tells_unknown:
+            score = answer.unknown_score
+            cells += ["", ""] if score is None else [str(answer.unknown).lower(), f"{score:.4f}"]
+        writer.writerow([answer.path, *cells, answer.error])
 
 
-def write_json(answers: Iterable["Answer"], labels: list[str], top: int, out: TextIO) -> None:
+def write_json(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
     """A list with a line per recording."""
     before = "["
     for answer in answers:
         names = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.names]
-        row = {"path": str(answer.path), "names": names, "error": answer.error}
+        row: dict[str, object] = {"path": str(answer.path), "names": names}
+        if layout.tells_unknown:
+            score = answer.unknown_score
+            row |= {"unknown": answer.unknown, "unknown_score": None if score is None else round(score, 4)}
+        row["error"] = answer.error
         out.write(f"{before}\n{json.dumps(row, ensure_ascii=False)}")
         before = ","
     out.write("\n]\n")
 
 
-WRITERS: dict[str, Callable[[Iterable["Answer"], list[str], int, TextIO], None]] = {
+WRITERS: dict[str, Callable[[Iterable["Answer"], Layout, TextIO], None]] = {
     "table": write_table,
     "csv": write_csv,
     "json": write_json,
@@ -107,18 +132,19 @@ def main() -> int:
         if arguments.top < 1:
             parser.error("--top: must be at least 1")
         from audioid.identification import answers, builtin
-        from audioid.identification.identify import find_recordings, identify
+        from audioid.identification.identify import find_recordings, identify, tells_unknown
 
         model = builtin.load(arguments.model, trust=arguments.trust)
         if arguments.labels is not None:
             model = answers.only(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
         top = min(arguments.top, len(model.labels))
+        layout = Layout(model.labels, top, tells_unknown(model))
         passed_over: list[Skipped] = []
         told = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))
         with replacing(arguments.out) if arguments.out else nullcontext() as part:
             target = part.open("w", encoding="utf-8", errors="surrogateescape") if part else nullcontext(sys.stdout)
             with target as out:
-                WRITERS[arguments.format](told, model.labels, top, out)
+                WRITERS[arguments.format](told, layout, out)
                 out.flush()
         tell_passed_over(passed_over)
     except AudioidError as error:

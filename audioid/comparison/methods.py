@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from audioid.comparison.arms import choices_told
 from audioid.comparison.decisions import CONFIDENCE, points
@@ -32,6 +33,7 @@ def methods(study: Study) -> str:
         _training(runs),
         _beginnings(comparison),
         choices_told(summary.arm for summary in comparison.summaries),
+        _sureness(comparison),
         _judged(study),
         _made_by(runs),
     )
@@ -214,6 +216,42 @@ def _options(runs: Sequence[Run], group: str) -> str:
     found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
     name = _either(run.settings.get(group) for run in runs) or ""
     return ", ".join([name, *(f"{key} {value}" for key, value in found.items())])
+
+
+def _sureness(comparison: Comparison) -> str:
+    """What can be expected of the models' answers, by arm."""
+    told = []
+    for summary in comparison.summaries:
+        runs = summary.arm.runs
+        before, after, known, generated, unknown = (
+            _mean(getattr(run, name) for run in runs)
+            for name in (
+                "test_ece_uncalibrated",
+                "test_ece",
+                "known_rejected",
+                "generated_rejected",
+                "unknown_rejected",
+            )
+        )
+        if before is None or after is None:
+            return ""
+        text = f"{summary.arm.name} by {100 * after:.1f} points of probability ({100 * before:.1f} before)"
+        shares = (
+            (known, "test recordings"),
+            (generated, "generated sounds of all kinds"),
+            (unknown, "unknown recordings"),
+        )
+        rejected = ", ".join(f"{100 * share:.0f} % of {what}" for share, what in shares if share is not None)
+        told.append(f"{text}{f', calling unknown {rejected}' if rejected else ''}")
+    return (
+        f"Probabilities were calibrated by a temperature fitted on validation data; on test data they are off "
+        f"(expected calibration error, 15 bins) for {'; for '.join(told)}."
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [each for each in values if each is not None]
+    return fmean(found) if found else None
 
 
 def _judged(study: Study) -> str:

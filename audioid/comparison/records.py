@@ -21,6 +21,8 @@ NOT_SETTINGS = (
     "split.fold",
     "resume",
     "store.",
+    "unknown.",
+    "data.unknown",
     "data.root",
     "data.file",
     "logger",
@@ -59,6 +61,11 @@ class Metrics(Section):
     test_accuracy: Share
     test_macro_f1: Share
     test_loss: Amount
+    test_ece_uncalibrated: Share | None = None
+    test_ece: Share | None = None
+    known_rejected: Share | None = None
+    generated_rejected: Share | None = None
+    unknown_rejected: Share | None = None
     clip_seconds: Annotated[float, Field(gt=0)] | None = None
     frequency_shift: Share | None = None
     n_train: Count

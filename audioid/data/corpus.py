@@ -175,7 +175,7 @@ def corpus_root(data: DataSettings, cache: Path) -> Path:
 
 
 def _recipe(data: SyntheticDataSettings) -> dict[str, Any]:
-    return data.model_dump(exclude={"name", "on_unreadable", "batch_size"})
+    return data.model_dump(exclude={"name", "unknown", "on_unreadable", "batch_size"})
 
 
 def _make_synthetic(data: SyntheticDataSettings, root: Path) -> None:

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from audioid.errors import AudioidError
+from audioid.sureness import Sureness
 
 
 class Classifier(Protocol):
-    """Waveforms `(batch, time)` to logits `(batch, n_classes)`, and to features `(batch, n_features)`."""
+    """Waveforms `(batch, time)` to features `(batch, n_features)` and logits `(batch, n_classes)`."""
 
-    def __call__(self, waveform: Tensor, /) -> Tensor: ...
-
-    def features(self, waveform: Tensor) -> Tensor: ...
+    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Model(Protocol):
@@ -32,6 +31,9 @@ class Model(Protocol):
 
     @property
     def classifier(self) -> Classifier: ...
+
+    @property
+    def sureness(self) -> Sureness | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,16 @@ class Answering:
     def classifier(self) -> Classifier:
         return self
 
-    def __call__(self, waveform: Tensor, /) -> Tensor:
-        """Logits: a group is as likely as its classes together, and what is in no group is out of the question."""
-        logits = self.model.classifier(waveform)
-        return torch.stack([logits[:, list(places)].logsumexp(1) for places in self.groups.values()], 1)
+    @property
+    def sureness(self) -> Sureness | None:
+        return self.model.sureness.tempered() if self.model.sureness else None
 
-    def features(self, waveform: Tensor) -> Tensor:
-        return self.model.classifier.features(waveform)
+    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """A group is as likely as its classes together, and what is in no group is out of the question."""
+        features, logits = self.model.classifier.judge(waveform)
+        if self.model.sureness:  # probabilities are to be summed as they are in truth
+            logits = logits / self.model.sureness.temperature
+        return features, torch.stack([logits[:, list(places)].logsumexp(1) for places in self.groups.values()], 1)
 
 
 def joined(model: Model, label_of: Mapping[str, str]) -> Answering:

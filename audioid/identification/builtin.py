@@ -13,6 +13,7 @@ from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
 from audioid.identification.answers import Classifier, Model, joined
 from audioid.model_description import DESCRIPTION
+from audioid.sureness import Sureness
 
 NAME = "builtin"
 LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
@@ -24,14 +25,11 @@ class Ensemble:
     def __init__(self, classifiers: list[Classifier]) -> None:
         self.classifiers = classifiers
 
-    def __call__(self, waveform: Tensor, /) -> Tensor:
-        """Logits `(batch, n_classes)` of waveforms `(batch, time)`."""
-        every = [classifier(waveform).log_softmax(1) for classifier in self.classifiers]
-        return torch.stack(every).mean(0)
-
-    def features(self, waveform: Tensor) -> Tensor:
-        """The features of all, side by side, `(batch, n_features)`."""
-        return torch.cat([classifier.features(waveform) for classifier in self.classifiers], 1)
+    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of all, side by side, `(batch, n_features)`, and logits `(batch, n_classes)`."""
+        every = [classifier.judge(waveform) for classifier in self.classifiers]
+        features, logits = zip(*every, strict=True)
+        return torch.cat(features, 1), torch.stack([each.log_softmax(1) for each in logits]).mean(0)
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class _Ready:
     labels: list[str]
     audio: dict[str, Any]
     classifier: Classifier
+    sureness: Sureness | None = None
 
 
 def load(name: str, *, trust: Collection[str] = ()) -> Model:

@@ -25,6 +25,12 @@ class Answer:
     path: Path
     names: list[tuple[str, float]]
     error: str | None = None
+    unknown_score: float | None = None  # above 0 it is like nothing that the model knows; None: the model cannot tell
+
+    @property
+    def unknown(self) -> bool | None:
+        """Whether it is none of the model's labels, where the model can tell."""
+        return None if self.unknown_score is None else self.unknown_score > 0
 
 
 def find_recordings(arguments: Iterable[str], passed_over: list[Skipped]) -> Iterator[Path]:
@@ -60,7 +66,16 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
         heard = [clips for _, clips in batch if not isinstance(clips, str)]
         ranked = iter(_ranked(model, heard, top))
         for path, clips in batch:
-            yield Answer(path, [], clips) if isinstance(clips, str) else Answer(path, next(ranked))
+            if isinstance(clips, str):
+                yield Answer(path, [], clips)
+            else:
+                names, unknown_score = next(ranked)
+                yield Answer(path, names, unknown_score=unknown_score)
+
+
+def tells_unknown(model: Model) -> bool:
+    """Whether the model can tell what is none of its labels."""
+    return model.sureness is not None and bool(model.sureness.threshold.isfinite())
 
 
 def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Waveform] | str]]:
@@ -77,14 +92,21 @@ def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Wav
 
 
 @torch.inference_mode()
-def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[list[tuple[str, float]]]:
+def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
     if not clips:
         return []
     waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
-    logits = torch.cat([model.classifier(some) for some in waveforms.split(BATCH_SIZE)])
+    features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
     counts = torch.tensor([len(each) for each in clips])
-    best = log_probabilities(logits.double(), counts).exp().topk(min(top, len(model.labels)))
+    found = log_probabilities(logits.double(), counts)
+    scores = list[float | None]([None] * len(clips))
+    if model.sureness:
+        found = model.sureness.probabilities(found).log()
+    if model.sureness and tells_unknown(model):
+        means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
+        scores = (model.sureness.unknown_scores(means) - model.sureness.threshold).tolist()
+    best = found.exp().topk(min(top, len(model.labels)))
     return [
-        [(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)]
-        for places, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ([(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)], score)
+        for places, probabilities, score in zip(best.indices.tolist(), best.values.tolist(), scores, strict=True)
     ]

@@ -1,10 +1,11 @@
 """What a trained classifier makes of the three parts of its recordings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix, f1_score
 
 from audioid.classifier import AudioClassifier, log_probabilities
@@ -13,6 +14,7 @@ from audioid.errors import AudioidError
 from audioid.pipeline.recordings import PreparedData
 
 PARTS = ("train", "val", "test")
+MOST_KNOWN = 20_000  # recordings of the training part whose features are kept
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class Evaluation:
     """`log_probabilities` `(recordings, classes)`, `accuracy` and `loss` (mean cross-entropy) of each part.
 
     A part without recordings has no accuracy and no loss. `confusion` counts `(label, predicted)` of the test part,
-    `features` `(recordings, n_features)` are what the head was given for it, the mean over a recording's clips, None
-    where the network does not show them.
+    `features` `(recordings, n_features)` of each part are what the head was given, the mean over a recording's clips;
+    of the training part those of `known` alone, places in it, which are all but where there are very many. Where the
+    network does not show them the logits count as features, and `shows_features` is false.
     """
 
     log_probabilities: dict[str, NDArray[np.float64]]
@@ -29,7 +32,25 @@ class Evaluation:
     loss: dict[str, float]
     test_macro_f1: float
     confusion: NDArray[np.int64]
-    features: NDArray[np.float32] | None
+    features: dict[str, NDArray[np.float32]]
+    known: NDArray[np.intp]
+    shows_features: bool
+
+
+def calibrated(evaluation: Evaluation, prepared: PreparedData, temperature: float) -> Evaluation:
+    """The same of the model as it answers: probabilities and loss of the test part at that temperature."""
+    found = log_softmax(evaluation.log_probabilities["test"] / temperature, axis=1)
+    targets = prepared.index.targets[prepared.split.test]
+    return replace(
+        evaluation,
+        log_probabilities=evaluation.log_probabilities | {"test": found},
+        loss=evaluation.loss | {"test": mean_loss(found, targets)},
+    )
+
+
+def mean_loss(log_probabilities: NDArray[np.float64], targets: NDArray[np.intp]) -> float:
+    """Cross-entropy, in nats a recording."""
+    return float(-log_probabilities[np.arange(len(targets)), targets].mean())
 
 
 def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size: int, device: str) -> Evaluation:
@@ -41,22 +62,27 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
     classifier.eval().to(device)
     targets = {part: prepared.index.targets[getattr(prepared.split, part)] for part in PARTS}
     found, accuracy, loss = dict[str, NDArray[np.float64]](), dict[str, float](), dict[str, float]()
-    features: list[NDArray[np.float32]] = []
+    features, shows_features = dict[str, NDArray[np.float32]](), True
+    known = np.sort(np.random.default_rng(0).permutation(len(prepared.split.train))[:MOST_KNOWN])
     for part in PARTS:
         rows = getattr(prepared.split, part)
         batches = eval_dataloader(prepared.images, prepared.index.targets, prepared.clips, rows, batch_size=batch_size)
-        judged = []
+        is_kept = np.isin(np.arange(len(rows)), known) if part == "train" else np.ones(len(rows), bool)
+        judged, shown_of, done = [], list[NDArray[np.float32]](), 0
         with torch.inference_mode():
             for images, _, counts in batches:
                 shown, logits = classifier.features_and_logits(images.to(device))
                 judged.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
-                if part == "test" and shown is not None:
-                    means = torch.segment_reduce(shown.flatten(1).float().cpu(), "mean", lengths=counts, axis=0)
-                    features.append(means.numpy())
+                shows_features &= shown is not None
+                shown = (logits if shown is None else shown).flatten(1).float().cpu()
+                means = torch.segment_reduce(shown, "mean", lengths=counts, axis=0).numpy()
+                shown_of.append(means[is_kept[done : done + len(counts)]])
+                done += len(counts)
         found[part] = np.concatenate(judged or [np.empty((0, 0))])
+        features[part] = np.concatenate(shown_of or [np.empty((0, 0), np.float32)])
         if len(rows):
             accuracy[part] = float((found[part].argmax(1) == targets[part]).mean())
-            loss[part] = float(-found[part][np.arange(len(rows)), targets[part]].mean())
+            loss[part] = mean_loss(found[part], targets[part])
     if not np.isfinite(found["test"]).all():
         raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
     labels, predicted = range(len(prepared.index.classes)), found["test"].argmax(1)
@@ -67,5 +93,7 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
         # Over all classes: else the denominator would depend on what was predicted.
         test_macro_f1=float(f1_score(targets["test"], predicted, labels=labels, average="macro", zero_division=0)),
         confusion=confusion_matrix(targets["test"], predicted, labels=labels),
-        features=np.concatenate(features) if features else None,
+        features=features,
+        known=known,
+        shows_features=shows_features,
     )

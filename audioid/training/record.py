@@ -21,27 +21,39 @@ from audioid.data.index import Index, are_uneven
 from audioid.data.split import SplitIndices
 from audioid.files import replacing
 from audioid.model_description import SECTIONS
+from audioid.model_folder import KnownRecording, Sure
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import Settings
 from audioid.training.evaluate import Evaluation
 from audioid.training.fit import Fitted
+from audioid.training.sureness import JudgedSureness
 
 LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
 MOST_FEATURES = 64
 
 
 def record(
-    folder: Path, settings: Settings, prepared: PreparedData, classifier: AudioClassifier, evaluation: Evaluation
+    folder: Path,
+    settings: Settings,
+    prepared: PreparedData,
+    classifier: AudioClassifier,
+    evaluation: Evaluation,
+    judged: JudgedSureness | None,
 ) -> None:
     """Leaves `features.npy` and the model folder.
 
     Raises:
         AudioidError: they cannot be written.
     """
-    if evaluation.features is not None:
-        write_features(folder / "features.npy", evaluation.features)
+    if evaluation.shows_features:
+        write_features(folder / "features.npy", evaluation.features["test"])
     groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
-    model_folder.save(folder / "model", classifier, labels=prepared.index.classes, **groups)
+    sure = None
+    if judged:
+        learned = prepared.index.table.iloc[prepared.split.train[evaluation.known]]
+        known = [KnownRecording(*each) for each in learned[["path", "label"]].itertuples(index=False)]
+        sure = Sure(judged.sureness, known, {"false_rejections": settings.unknown.false_rejections} | judged.rejected)
+    model_folder.save(folder / "model", classifier, labels=prepared.index.classes, sure=sure, **groups)
 
 
 def metrics_of(
@@ -49,6 +61,7 @@ def metrics_of(
     prepared: PreparedData,
     fitted: Fitted,
     evaluation: Evaluation,
+    judged: JudgedSureness | None,
     near_duplicates: NDArray[np.int64] | None,
 ) -> dict[str, Any]:
     """What `metrics.json` says of a run, but for what it cost.
@@ -76,6 +89,7 @@ def metrics_of(
         "test_accuracy": evaluation.accuracy["test"],
         "test_macro_f1": evaluation.test_macro_f1,
         "test_loss": evaluation.loss["test"],
+        **(judged.figures if judged else {}),
         "epochs": fitted.epochs,
         "max_epochs": fitted.budget.epochs,
         "max_steps": fitted.budget.steps,

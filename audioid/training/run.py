@@ -17,7 +17,7 @@ from audioid.training.augment_rules import told
 from audioid.training.budget import budget_of
 from audioid.training.build import begin_with, build
 from audioid.training.cost import cost
-from audioid.training.evaluate import evaluate
+from audioid.training.evaluate import calibrated, evaluate
 from audioid.training.fit import Progress, fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
@@ -25,6 +25,7 @@ from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run_folder import claim
+from audioid.training.sureness import find_unknown, judged_sureness
 
 
 def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
@@ -42,6 +43,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     watch, memory = Stopwatch(), MemoryMeter()
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)
+        unknown = find_unknown(settings.data)
         prepared = prepare_data(settings, watch, device=device)
         asked, settings = settings, with_frequency_shift(prepared.settings, prepared)
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
@@ -70,18 +72,23 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
             return
         with watch("test"):
             evaluation = evaluate(classifier, prepared, batch_size=settings.data.batch_size, device=device)
+            judged = judged_sureness(classifier, prepared, settings, evaluation, unknown, device=device)
+            if judged:
+                evaluation = calibrated(evaluation, prepared, float(judged.sureness.temperature))
         with watch("record"):
             figures = cost(classifier, prepared, settings.audio)
-            record(folder, settings, prepared, classifier, evaluation)
+            record(folder, settings, prepared, classifier, evaluation, judged)
             log_evaluation(loggers, evaluation, prepared.index.classes, fitted.epochs)
             log_examples(loggers, prepared, classifier.transform, settings, folder)
     # The first run of a corpus looks for them: no cost of its own.
     near = known_near_duplicates(prepared.index, Path(settings.store.root).expanduser())
     write_predictions(folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
     # The last file: a run without it is not done.
-    metrics = metrics_of(settings, prepared, fitted, evaluation, near)
+    metrics = metrics_of(settings, prepared, fitted, evaluation, judged, near)
     times = {"parallel_seeds": 1, "seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
+    if judged:
+        print(f"  {judged.told}")
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
 
 

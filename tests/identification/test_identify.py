@@ -20,13 +20,15 @@ from audioid import model_folder
 from audioid.classifier import build_classifier
 from audioid.data import audio
 from audioid.data.index import index_folder
+from audioid.identification import answers
 from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
+from audioid.sureness import Sureness, placed
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "identify.py"
 RATE = 8000
 LABELS = ["high", "low", "middle"]
 PITCHES = {"high": 2000.0, "low": 150.0, "middle": 600.0}
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, Any] = {
     "audio": {
         "sample_rate": RATE, "seconds": 0.25, "start": "beginning", "padding": "end", "remove_dc": True, "level": "none"
     },
@@ -54,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     targets = torch.arange(96) % 3
     waves = torch.tensor(np.array([tone(LABELS[target], rng) for target in targets]), dtype=torch.float32)
-    classifier = build_classifier(**SETTINGS, n_classes=3)  # type: ignore[arg-type]
+    classifier = build_classifier(**SETTINGS, n_classes=3)
     images = classifier.transform(waves)
     classifier.normalize.fit([images], over="global")
     optimizer = torch.optim.Adam(classifier.parameters(), 0.01)
@@ -236,6 +238,85 @@ def test_table_csv_and_json_tell_the_same(run: Run, trained: Path, recordings: P
         if not row["error"]:
             assert line.split()[0] == row["label_1"] == answer["names"][0]["label"]
             assert float(row["probability_1"]) == answer["names"][0]["probability"]
+
+
+@pytest.fixture(scope="module")
+def sure(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of `trained`, which tells tones from noise."""
+    rng = np.random.default_rng(2)
+    classifier = model_folder.load(trained).classifier
+    known, heard = (np.array([tone(LABELS[n % 3], rng) for n in range(60)], np.float32) for _ in range(2))
+    noise = rng.standard_normal((40, RATE // 4)).astype(np.float32)
+    features = [classifier.judge(torch.from_numpy(each))[0] for each in (known, noise, heard)]
+    basis = torch.linalg.svd(torch.cat(features[:2]), full_matrices=False)[2][:16].T.half().float().contiguous()
+    sureness = Sureness(
+        temperature=0.5,
+        basis=basis,
+        known=placed(features[0], basis),
+        background=placed(features[1], basis),
+        threshold=None,
+    )
+    sureness.threshold.copy_(sureness.unknown_scores(features[2]).max())
+    paths = [model_folder.KnownRecording(f"{n}.wav", LABELS[n % 3]) for n in range(60)]
+    shares = ("false_rejections", "known_rejected", "generated_rejected", "unknown_rejected")
+    folder = tmp_path_factory.mktemp("sure") / "model"
+    known_so = model_folder.Sure(sureness, paths, dict.fromkeys(shares, 0.0))
+    model_folder.save(folder, classifier, labels=LABELS, sure=known_so, **SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def noise(recordings: Path) -> Path:
+    """Another of the recordings, which is none of the labels."""
+    file = recordings / "noise.wav"
+    soundfile.write(file, 0.1 * np.random.default_rng(3).standard_normal(RATE // 4), RATE)
+    return file
+
+
+def test_what_is_none_of_the_labels_is_told_in_every_format(
+    run: Run, sure: Path, recordings: Path, noise: Path
+) -> None:
+    lines = run(sure, recordings, "--top", 2).stdout.splitlines()
+    assert [line.split("/")[-1] for line in lines if line.startswith("unknown?")] == ["noise.wav"]
+    assert len({line.index(str(recordings)) for line in lines}) == 1
+    rows = list(csv.DictReader(run(sure, recordings, "--top", 2, "--format", "csv").stdout.splitlines()))
+    answers = json.loads(run(sure, recordings, "--top", 2, "--format", "json").stdout)
+    for row, answer in zip(rows, answers, strict=True):
+        assert row["unknown"] == {None: "", True: "true", False: "false"}[answer["unknown"]]
+        assert answer["unknown"] == (None if answer["error"] else answer["path"] == str(noise))
+        if not answer["error"]:
+            assert float(row["unknown_score"]) == answer["unknown_score"]
+            assert (answer["unknown_score"] > 0) == answer["unknown"]
+
+
+def test_probabilities_are_calibrated_whatever_names_are_asked_for(trained: Path, sure: Path, recordings: Path) -> None:
+    file = recordings / "low" / "a.wav"
+    (plain,), (tempered,) = (list(identify(model_folder.load(model), [file], top=3)) for model in (trained, sure))
+    squares = {name: probability**2 for name, probability in plain.names}  # a temperature of a half
+    expected = {name: square / sum(squares.values()) for name, square in squares.items()}
+    assert dict(tempered.names) == pytest.approx(expected, rel=1e-4)
+    (some,) = identify(answers.only(model_folder.load(sure), ["low", "middle"]), [file], top=2)
+    among = squares["low"] + squares["middle"]
+    assert dict(some.names) == pytest.approx({name: squares[name] / among for name in ("low", "middle")}, rel=1e-4)
+    assert some.unknown_score == pytest.approx(tempered.unknown_score, abs=1e-5)
+
+
+def test_neither_level_nor_silence_changes_an_answer(sure: Path, tmp_path: Path) -> None:
+    rng, silence = np.random.default_rng(5), np.zeros(RATE // 10)
+    sounds = {
+        "tone": tone("low", rng)[: RATE // 8] * np.exp(-np.arange(RATE // 8) / 200),
+        "noise": 0.3 * rng.standard_normal(RATE // 8),
+    }
+    for name, sound in sounds.items():
+        variants = [sound, sound / 300, np.concatenate([silence, sound]), np.concatenate([sound, silence, silence])]
+        files = [tmp_path / f"{name}{number}.wav" for number in range(len(variants))]
+        for file, samples in zip(files, variants, strict=True):
+            soundfile.write(file, samples, RATE, "FLOAT")
+        first, *others = identify(model_folder.load(sure), files, top=3)
+        assert first.unknown_score is not None
+        for other in others:
+            assert dict(other.names) == pytest.approx(dict(first.names), abs=0.05)  # it may begin a sample later
+            assert other.unknown_score == pytest.approx(first.unknown_score, abs=0.05, rel=0.06)
 
 
 def test_one_picked_recording_and_more_names_than_there_are(run: Run, trained: Path, recordings: Path) -> None:

@@ -243,7 +243,8 @@ def test_macro_f1_is_over_all_classes(predicted: list[int]) -> None:
     assert found.test_macro_f1 == pytest.approx(np.mean(of_each))
     assert "val" not in found.accuracy
     assert found.confusion.shape == (4, 4)
-    assert found.features is None
+    assert not found.shows_features
+    np.testing.assert_array_equal(found.features["test"], logits)
 
 
 def test_the_network_runs_once_for_each_recording() -> None:
@@ -257,8 +258,9 @@ def test_the_network_runs_once_for_each_recording() -> None:
     classifier = AudioClassifier(torch.nn.Identity(), torch.nn.Identity(), network)  # type: ignore[arg-type]
     found = evaluate(classifier, prepared, batch_size=2, device="cpu")
     assert sum(seen) == 6
-    assert found.features is not None
-    np.testing.assert_array_equal(found.features, images[4:].reshape(2, 16))
+    assert found.shows_features
+    for part, here in (("train", images[:3]), ("val", images[3:4]), ("test", images[4:])):
+        np.testing.assert_array_equal(found.features[part], here.reshape(len(here), 16))
 
 
 def test_figures_stand_beside_the_choices_that_made_them(

@@ -13,7 +13,7 @@ from audioid.training.allocator import keep_freed_memory
 from audioid.training.budget import budget_of
 from audioid.training.build import build, with_other_seed
 from audioid.training.cost import cost
-from audioid.training.evaluate import Evaluation, evaluate
+from audioid.training.evaluate import Evaluation, calibrated, evaluate
 from audioid.training.fit import Fitted
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
@@ -23,6 +23,7 @@ from audioid.training.record import metrics_of, record, write_json, write_predic
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run import begun, quiet, tell_beginning
 from audioid.training.run_folder import Plan, claim
+from audioid.training.sureness import JudgedSureness, find_unknown, judged_sureness
 
 
 def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
@@ -41,6 +42,7 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
     watch, memory = Stopwatch(), MemoryMeter()
     with ExitStack() as opening, memory, watch("total"):
         device = device_of(asked)
+        unknown = find_unknown(asked.data)
         prepared = prepare_data(asked, watch, device=device)
         settings = with_frequency_shift(prepared.settings, prepared)
         of_each = [settings.model_copy(update={"seed": plan.settings.seed}) for plan in plans]
@@ -62,32 +64,38 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
             fitted = fit(learners, prepared, budget=budget, progress=progress)
         if fitted is None:
             return [None for _ in plans]
-        judged = list[tuple[Plan, Learner, Fitted, Evaluation]]()
+        judged = list[tuple[Plan, Learner, Fitted, Evaluation, JudgedSureness | None]]()
         failed: list[AudioidError | None] = [None for _ in plans]
         with watch("test"):
             for number, outcome in enumerate(fitted):
                 try:
                     if isinstance(outcome, AudioidError):
                         raise outcome
-                    found = evaluate(
-                        learners[number].classifier, prepared, batch_size=settings.data.batch_size, device=device
+                    learner = learners[number]
+                    found = evaluate(learner.classifier, prepared, batch_size=settings.data.batch_size, device=device)
+                    sure = judged_sureness(
+                        learner.classifier, prepared, learner.settings, found, unknown, device=device
                     )
-                    judged.append((plans[number], learners[number], outcome, found))
+                    if sure:
+                        found = calibrated(found, prepared, float(sure.sureness.temperature))
+                    judged.append((plans[number], learner, outcome, found, sure))
                 except AudioidError as error:  # it diverged; the others did not
                     failed[number] = error
         with watch("record"):
             figures = cost(classifiers[0], prepared, settings.audio)
-            for plan, learner, outcome, evaluation in judged:
-                record(plan.folder, learner.settings, prepared, learner.classifier, evaluation)
+            for plan, learner, outcome, evaluation, sure in judged:
+                record(plan.folder, learner.settings, prepared, learner.classifier, evaluation, sure)
                 log_evaluation(learner.loggers, evaluation, prepared.index.classes, outcome.epochs)
                 log_examples(learner.loggers, prepared, learner.classifier.transform, learner.settings, plan.folder)
     near = known_near_duplicates(prepared.index, Path(settings.store.root).expanduser())
     share = {stage: round(seconds / len(plans), 3) for stage, seconds in watch.seconds.items()}
-    for plan, learner, outcome, evaluation in judged:
+    for plan, learner, outcome, evaluation, sure in judged:
         write_predictions(plan.folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
-        metrics = metrics_of(learner.settings, prepared, outcome, evaluation, near)
+        metrics = metrics_of(learner.settings, prepared, outcome, evaluation, sure, near)
         times = {"parallel_seeds": len(plans), "seconds": share, "peak_memory_mib": memory.peak_mib}
         write_json(plan.folder / "metrics.json", metrics | figures | times)
+        if sure:
+            print(f"  {sure.told}")
         print(f"  test accuracy {metrics['test_accuracy']:.3f} in {plan.folder}", flush=True)
     print(f"  {watch.seconds['total']:.0f} s for {len(plans)} seeds", flush=True)
     return failed
