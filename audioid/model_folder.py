@@ -133,11 +133,11 @@ def load(folder: Path, *, trust: Collection[str] = ()) -> TrainedModel:
     _refuse_others(folder / WEIGHTS, weights, classifier.state_dict())
     classifier.load_state_dict(weights, assign=True)
     classifier.eval().requires_grad_(False)
-    model = TrainedModel(description.labels, description.audio, classifier)
+    loaded = TrainedModel(description.labels, description.audio, classifier)
     if not description.sureness:
-        return model
+        return loaded
     sureness, known = _read_sureness(folder, description, classifier, _part(tensors, SURENESS))
-    return replace(model, sureness=sureness, known=known)
+    return replace(loaded, sureness=sureness, known=known)
 
 
 def _read_sureness(
