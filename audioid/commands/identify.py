@@ -1,14 +1,19 @@
-"""Name recordings with a trained model."""
+"""Name recordings with a trained model, and sort them by their names."""
 
 import argparse
 import csv
-import json
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from tqdm import tqdm
 
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
@@ -18,85 +23,47 @@ from audioid.terminal import on_a_line
 if TYPE_CHECKING:
     from audioid.data.walk import Skipped
     from audioid.identification.identify import Answer
+    from audioid.identification.sorting import Sorter
 
-
-UNKNOWN = "unknown?"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What every row has: so many of the `labels`, and whether the model can tell what is none of them."""
-
-    labels: list[str]
-    top: int
-    tells_unknown: bool
-
-
-def write_table(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
-    """A line per recording: the names in columns, its path last, since only that has no set width.
-
-    What is none of the labels has `unknown?` before the names that it would have.
-    """
-    width = max(len(on_a_line(label)) for label in layout.labels)
-    for answer in answers:
-        cells = [f"{on_a_line(label):{width}} {100 * probability:5.1f} %" for label, probability in answer.names]
-        unread = f"{'(not read)':{layout.top * (width + 10) - 2}}"
-        mark = [f"{UNKNOWN if answer.unknown else '':{len(UNKNOWN)}}"] if layout.tells_unknown else []
-        print(*mark, *(cells or [unread]), on_a_line(answer.path), sep="  ", file=out)
-
-
-def write_csv(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
-    """A row per recording: its path, then each name and its probability, whether it is none of them and by what score
-    (above 0: none), where the model can tell, then why nothing was found."""
-    writer = csv.writer(out, lineterminator="\n")
-    named = [f"{kind}_{rank + 1}" for rank in range(layout.top) for kind in ("label", "probability")]
-    told = ["unknown", "unknown_score"] if layout.tells_unknown else []
-    writer.writerow(["path", *named, *told, "error"])
-    for answer in answers:
-        cells = [cell for label, probability in answer.names for cell in (label, f"{probability:.6f}")]
-        cells = cells or [""] * len(named)
-        if layout.tells_unknown:
-            score = answer.unknown_score
-            cells += ["", ""] if score is None else [str(answer.unknown).lower(), f"{score:.4f}"]
-        writer.writerow([answer.path, *cells, answer.error])
-
-
-def write_json(answers: Iterable["Answer"], layout: Layout, out: TextIO) -> None:
-    """A list with a line per recording."""
-    before = "["
-    for answer in answers:
-        names = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.names]
-        row: dict[str, object] = {"path": str(answer.path), "names": names}
-        if layout.tells_unknown:
-            score = answer.unknown_score
-            row |= {"unknown": answer.unknown, "unknown_score": None if score is None else round(score, 4)}
-        row["error"] = answer.error
-        out.write(f"{before}\n{json.dumps(row, ensure_ascii=False)}")
-        before = ","
-    out.write("\n]\n")
-
-
-WRITERS: dict[str, Callable[[Iterable["Answer"], Layout, TextIO], None]] = {
-    "table": write_table,
-    "csv": write_csv,
-    "json": write_json,
-}
+FORMATS = ("table", "csv", "json", "jsonl")
+DONE = {"copy": "copied", "move": "moved", "link": "linked"}
 
 
 @dataclass
 class Told:
-    """Hands answers on, tells of each unreadable recording on stderr, and counts what was read."""
+    """Hands answers on, sorts them, tells of each unreadable recording on stderr, and counts what came of all."""
 
     answers: Iterable["Answer"]
+    n_models: int
+    sorter: "Sorter | None"
     read: int = 0
+    unknown: int = 0
+    unreadable: int = 0
+    disputed: int = 0
+    sorted: Counter[str] = field(default_factory=Counter)  # by folder
 
     def __iter__(self) -> Iterator["Answer"]:
         for answer in self.answers:
-            if answer.error is None:
-                self.read += 1
+            if answer.error is not None:
+                self.unreadable += 1
+                tqdm.write(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
             else:
-                print(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
+                self.read += 1
+                self.unknown += bool(answer.unknown)
+                self.disputed += answer.agree is not None and answer.agree < self.n_models
+            if self.sorter and (step := self.sorter.sort(answer)):
+                self.sorted[Path(step.made).parent.name] += 1
+                if self.sorter.undo is None:
+                    tqdm.write(f"would {step.how} {on_a_line(step.source)} to {on_a_line(step.made)}", file=sys.stderr)
             yield answer
+
+    def summary(self) -> str:
+        """Such as `950 named, 30 unknown, 15 not read`."""
+        parts = [f"{self.read - self.unknown:,} named"]
+        parts += [f"{self.unknown:,} unknown"] if self.unknown else []
+        parts += [f"{self.disputed:,} of them disputed between the models"] if self.disputed else []
+        parts += [f"{self.unreadable:,} not read"] if self.unreadable else []
+        return ", ".join(parts)
 
 
 def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
@@ -108,16 +75,27 @@ def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
         print(f"{len(some)} passed over{', first' if some[1:] else ':'} {some[0]}: {reason}", file=sys.stderr)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog=program("identify"), description=__doc__)
+def arguments_of_command() -> argparse.Namespace:
+    """What was asked for; ends the program where it is contradictory."""
+    parser = argparse.ArgumentParser(
+        prog=program("identify"),
+        description=__doc__,
+        epilog=f"{program('identify')} --undo FILE takes back what a sorting did.",
+    )
     parser.add_argument(
         "model",
+        nargs="?",
         metavar="MODEL",
         help="the model folder of a run, RUN/model; or builtin, the ready-made model, builtin:fft a half of it",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files, folders or globs; - for paths on the input, one a line"
+    )
+    parser.add_argument(
+        "--with", action="append", default=[], metavar="MODEL", dest="others", help="another model, to answer together"
+    )
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
-    parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
     )
@@ -125,28 +103,50 @@ def main() -> int:
         "--labels", metavar="NAME,...", help="the only names to choose from; the model's all, if not given"
     )
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
+    sorting = parser.add_argument_group("sorting into folders by name, never overwriting")
+    how = sorting.add_mutually_exclusive_group()
+    for name, done in DONE.items():
+        how.add_argument(
+            f"--{name}-to", type=path_argument, metavar="DIR", help=f"recordings are {done} into folders below DIR"
+        )
+    sorting.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="what is less likely (0 to 1) goes to the folder unknown, as what is unknown does",
+    )
+    sorting.add_argument(
+        "--rename", default="{name}", metavar="PATTERN", help='such as "{label} {confidence:.0f} {name}"'
+    )
+    sorting.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    sorting.add_argument("--undo", type=path_argument, metavar="FILE", help="take back what this file tells of")
+    found = parser.parse_intermixed_args()
+    found.how = next((name for name in DONE if getattr(found, f"{name}_to")), None)
+    if found.undo:
+        if found.model is not None:
+            parser.error("--undo: goes alone; leave out the model and the recordings")
+        return found
+    if found.model is None or not found.paths:
+        parser.error("name a model and recordings")
+    if found.top < 1:
+        parser.error("--top: must be at least 1")
+    if not 0 <= found.min_confidence <= 1:
+        parser.error("--min-confidence: must be from 0 to 1, such as 0.8")
+    if not found.how and (found.min_confidence or found.rename != "{name}" or found.dry_run):
+        parser.error("--min-confidence, --rename, --dry-run: nothing is sorted; add --copy-to, --move-to or --link-to")
+    return found
+
+
+def main() -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
-        arguments = parser.parse_args()
-        if arguments.top < 1:
-            parser.error("--top: must be at least 1")
-        from audioid.identification import answers, builtin
-        from audioid.identification.identify import find_recordings, identify, tells_unknown
-
-        model = builtin.load(arguments.model, trust=arguments.trust)
-        if arguments.labels is not None:
-            model = answers.only(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
-        top = min(arguments.top, len(model.labels))
-        layout = Layout(model.labels, top, tells_unknown(model))
-        passed_over: list[Skipped] = []
-        told = Told(identify(model, find_recordings(arguments.paths, passed_over), top=top))
-        with replacing(arguments.out) if arguments.out else nullcontext() as part:
-            target = part.open("w", encoding="utf-8", errors="surrogateescape") if part else nullcontext(sys.stdout)
-            with target as out:
-                WRITERS[arguments.format](told, layout, out)
-                out.flush()
-        tell_passed_over(passed_over)
+        arguments = arguments_of_command()
+        if arguments.undo:
+            take_back(arguments.undo)
+            return 0
+        told = work(arguments)
     except AudioidError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -155,3 +155,86 @@ def main() -> int:
     if not told.read:
         sys.exit("No recording could be read.")
     return 0
+
+
+def work(arguments: argparse.Namespace) -> Told:
+    """Names what was asked for, writes it, sorts it."""
+    from audioid.identification import builtin
+    from audioid.identification.formats import WRITERS, Layout
+    from audioid.identification.identify import find_recordings, identify, parts_of, tells_unknown
+    from audioid.identification.together import among, together
+
+    names = [arguments.model, *arguments.others]
+    model = together({name: builtin.load(name, trust=arguments.trust) for name in names})
+    if arguments.labels is not None:
+        model = among(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
+    top, n_models = min(arguments.top, len(model.labels)), len(parts_of(model))
+    layout = Layout(model.labels, top, tells_unknown(model), n_models)
+    passed_over: list[Skipped] = []
+    with ExitStack() as opened:
+        sorter, undo = opened_sorter(arguments, opened)
+        answers = identify(model, find_recordings(_paths(arguments.paths), passed_over), top=top)
+        told = Told(answers, n_models, sorter)
+        out: TextIO = sys.stdout
+        if arguments.out:
+            part = opened.enter_context(replacing(arguments.out))
+            out = opened.enter_context(part.open("w", encoding="utf-8", errors="surrogateescape"))
+        # A bar would tear a table on the same screen.
+        hidden = True if out is sys.stdout and sys.stdout.isatty() else None  # None: where there is no terminal
+        bar = opened.enter_context(tqdm(told, unit=" recordings", file=sys.stderr, disable=hidden, leave=False))
+        WRITERS[arguments.format](bar, layout, out)
+        out.flush()
+    tell_passed_over(passed_over)
+    if told.read and (arguments.out or sorter or sys.stderr.isatty()):
+        print(told.summary(), file=sys.stderr)
+    if undo and told.sorted:
+        folders = ", ".join(f"{on_a_line(name)} {count:,}" for name, count in sorted(told.sorted.items()))
+        done = f"{DONE[arguments.how]} {told.sorted.total():,} ({folders})"
+        print(f"{done}; to take it back: {program('identify')} --undo {shlex.quote(on_a_line(undo))}", file=sys.stderr)
+    return told
+
+
+def _paths(arguments: Iterable[str]) -> Iterator[str]:
+    for argument in arguments:
+        if argument == "-":
+            yield from (line for line in (text.rstrip("\r\n") for text in sys.stdin) if line)
+        else:
+            yield argument
+
+
+def opened_sorter(arguments: argparse.Namespace, opened: ExitStack) -> tuple["Sorter | None", Path | None]:
+    """What sorts, if that is asked for, and where it writes what it does."""
+    from audioid.identification.sorting import Sorter, check_pattern
+
+    if not arguments.how:
+        return None, None
+    check_pattern(arguments.rename)
+    folder: Path = getattr(arguments, f"{arguments.how}_to")
+    undo, file = None, None
+    if not arguments.dry_run:
+        file = folder / f"undo {datetime.now():%Y-%m-%d %H-%M-%S}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            opened.callback(_remove_if_empty, file)
+            undo = opened.enter_context(file.open("x", encoding="utf-8"))
+        except OSError as error:
+            raise AudioidError(f"{file}: {error.strerror}; choose a folder that can be written") from error
+    return Sorter(folder, arguments.how, arguments.min_confidence, arguments.rename, undo), file
+
+
+def _remove_if_empty(file: Path) -> None:
+    if file.exists() and not file.stat().st_size:
+        file.unlink()
+
+
+def take_back(file: Path) -> None:
+    """Undoes a sorting; ends with a failure where something stays."""
+    from audioid.identification.sorting import undo
+
+    left = list[str]()
+    count = undo(file, left.append)
+    for line in left:
+        print(on_a_line(line), file=sys.stderr)
+    print(f"{count:,} taken back{f', {len(left):,} left as they are, see above and {file}' if left else ''}")
+    if left:
+        sys.exit(1)

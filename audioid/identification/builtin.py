@@ -1,43 +1,17 @@
 """The ready-made model: what comes with audioid, trained on generated sounds alone, both pictures together."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from audioid import model_folder, pretrained
 from audioid.errors import AudioidError
 from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
-from audioid.identification.answers import Classifier, Model, joined
+from audioid.identification.answers import Model, joined
+from audioid.identification.together import Together
 from audioid.model_description import DESCRIPTION
-from audioid.sureness import Sureness
 
 NAME = "builtin"
 LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
-
-
-class Ensemble:
-    """Several classifiers of the same waveforms and classes as one: the mean of their log-probabilities."""
-
-    def __init__(self, classifiers: list[Classifier]) -> None:
-        self.classifiers = classifiers
-
-    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of all, side by side, `(batch, n_features)`, and logits `(batch, n_classes)`."""
-        every = [classifier.judge(waveform) for classifier in self.classifiers]
-        features, logits = zip(*every, strict=True)
-        return torch.cat(features, 1), torch.stack([each.log_softmax(1) for each in logits]).mean(0)
-
-
-@dataclass(frozen=True)
-class _Ready:
-    labels: list[str]
-    audio: dict[str, Any]
-    classifier: Classifier
-    sureness: Sureness | None = None
 
 
 def load(name: str, *, trust: Collection[str] = ()) -> Model:
@@ -62,4 +36,4 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
     models = [joined(model_folder.load(folder), LABELS) for one, folder in folders.items() if picture in ("", one)]
     if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
         raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
-    return _Ready(models[0].labels, models[0].audio, Ensemble([model.classifier for model in models]))
+    return Together(models) if models[1:] else models[0]

@@ -1,19 +1,23 @@
 """From a trained model and recordings to ranked names."""
 
 import glob
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from audioid.classifier import log_probabilities
 from audioid.data.audio import Unreadable, Waveform
 from audioid.data.clips import load_clips
 from audioid.data.walk import Skipped, walk
 from audioid.identification.answers import Model
+from audioid.identification.together import Together
 
 BATCH_SIZE = 32
 
@@ -26,6 +30,7 @@ class Answer:
     names: list[tuple[str, float]]
     error: str | None = None
     unknown_score: float | None = None  # above 0 it is like nothing that the model knows; None: the model cannot tell
+    agree: int | None = None  # of several models, how many find the same name the likeliest
 
     @property
     def unknown(self) -> bool | None:
@@ -59,54 +64,97 @@ def find_recordings(arguments: Iterable[str], passed_over: list[Skipped]) -> Ite
 def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answer]:
     """An answer per path, in order, with the `top` likeliest names; `paths` may be endless.
 
-    Memory grows with the longest recording alone, where `audio.windows=all` hears it to its end.
+    Recordings are decoded while the network judges those before. Memory grows with the longest recording alone, where
+    `audio.windows=all` hears it to its end.
     """
-    paths = iter(paths)
-    while batch := list(_batch(model, paths)):
+    heard_ahead = _heard(model, iter(paths))
+    while batch := list(_batch(heard_ahead)):
         heard = [clips for _, clips in batch if not isinstance(clips, str)]
         ranked = iter(_ranked(model, heard, top))
         for path, clips in batch:
-            if isinstance(clips, str):
-                yield Answer(path, [], clips)
-            else:
-                names, unknown_score = next(ranked)
-                yield Answer(path, names, unknown_score=unknown_score)
+            yield Answer(path, [], clips) if isinstance(clips, str) else replace(next(ranked), path=path)
+
+
+def parts_of(model: Model) -> Sequence[Model]:
+    """The models that answer together."""
+    return model.models if isinstance(model, Together) else [model]
 
 
 def tells_unknown(model: Model) -> bool:
     """Whether the model can tell what is none of its labels."""
-    return model.sureness is not None and bool(model.sureness.threshold.isfinite())
+    return any(part.sureness and part.sureness.threshold.isfinite() for part in parts_of(model))
 
 
-def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Waveform] | str]]:
-    """The next recordings, with their clips or why there are none, until there are enough of either."""
+Heard = tuple[Path, list[Waveform] | str]  # a recording's clips, or why there are none
+
+
+def _heard(model: Model, paths: Iterator[Path]) -> Iterator[Heard]:
+    """Each recording in order, decoded by several threads, some ahead of who asks."""
+    # Of recordings that are heard to their ends few may be large.
+    ahead = 2 * BATCH_SIZE if model.audio.get("windows", 1) == 1 else 1
+    waiting = deque[Future[Heard]]()
+    pool = ThreadPoolExecutor()
+    try:
+        for path in paths:
+            waiting.append(pool.submit(_decoded, model, path))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decoded(model: Model, path: Path) -> Heard:
+    try:
+        return path, [clip for clip in load_clips(path, **model.audio) if clip is not None]
+    except Unreadable as error:
+        return path, "holds no recordings" if path.is_dir() else error.reason
+
+
+def _batch(heard: Iterator[Heard]) -> Iterator[Heard]:
+    """The next recordings, until there are enough clips, or what has none."""
     count = 0
-    while count < BATCH_SIZE and (path := next(paths, None)) is not None:
-        try:
-            clips = [clip for clip in load_clips(path, **model.audio) if clip is not None]
-            yield path, clips
-            count += len(clips)
-        except Unreadable as error:
-            yield path, "holds no recordings" if path.is_dir() else error.reason
-            count += 1
+    while count < BATCH_SIZE and (found := next(heard, None)) is not None:
+        yield found
+        count += 1 if isinstance(found[1], str) else len(found[1])
 
 
 @torch.inference_mode()
-def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
+def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[Answer]:
+    """An answer, whose path is to be filled in, for each recording with its clips."""
     if not clips:
         return []
     waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
-    features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
     counts = torch.tensor([len(each) for each in clips])
-    found = log_probabilities(logits.double(), counts)
-    scores = list[float | None]([None] * len(clips))
-    if model.sureness:
-        found = model.sureness.probabilities(found).log()
-    if model.sureness and tells_unknown(model):
-        means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
-        scores = (model.sureness.unknown_scores(means) - model.sureness.threshold).tolist()
+    every = [_judged(part, waveforms, counts) for part in parts_of(model)]
+    found = torch.stack([each for each, _ in every]).mean(0).log_softmax(1)
+    scores = [each for _, each in every if each is not None]
+    unknown = torch.stack(scores).mean(0).tolist() if scores else [None] * len(clips)
+    agree = torch.stack([each.argmax(1) == found.argmax(1) for each, _ in every]).sum(0).tolist()
     best = found.exp().topk(min(top, len(model.labels)))
     return [
-        ([(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)], score)
-        for places, probabilities, score in zip(best.indices.tolist(), best.values.tolist(), scores, strict=True)
+        Answer(
+            Path(),
+            [(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)],
+            unknown_score=score,
+            agree=votes if every[1:] else None,
+        )
+        for places, probabilities, score, votes in zip(
+            best.indices.tolist(), best.values.tolist(), unknown, agree, strict=True
+        )
     ]
+
+
+def _judged(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Of recordings, whose clips the waveforms are: log-probabilities `(recordings, labels)` and unknown scores less
+    the threshold `(recordings,)`, None where the model cannot tell."""
+    features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
+    found = log_probabilities(logits.double(), counts)
+    if not model.sureness:
+        return found, None
+    found = (found / model.sureness.temperature.double()).log_softmax(1)
+    if not model.sureness.threshold.isfinite():
+        return found, None
+    means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
+    return found, model.sureness.unknown_scores(means) - model.sureness.threshold
