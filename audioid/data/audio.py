@@ -4,7 +4,9 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,6 +24,7 @@ AUDIO_SUFFIXES = frozenset(
 
 # What the samples of a recording depend on beside its content and the code here.
 DECODERS = (f"libsndfile {soundfile.__libsndfile_version__}", f"soxr {soxr.__version__}")
+MOST_CHANNELS = 1024  # libsndfile's own limit
 # A header outside these bounds is damaged, not exotic: sonar reaches a few MHz, infrasound 100 Hz.
 LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000
 # Floating-point files may hold 32-bit integers unscaled; their powers still fit float32, larger ones do not.
@@ -58,15 +61,50 @@ class Unreadable(AudioidError):  # noqa: N818 (reads better than UnreadableError
         return f"{self.path}: {self.reason}"
 
 
+class Sounding(BytesIO):
+    """A waveform that is in no file, as the content of one."""
+
+    name = "waveform"
+
+    def __init__(self, waveform: NDArray[np.floating[Any]], sample_rate: int) -> None:
+        """`waveform` is `(time,)` or `(channels, time)`, `sample_rate` in hertz.
+
+        Raises:
+            Unreadable: it has another shape, or no samples, or no such rate.
+        """
+        super().__init__()
+        path, frames = Path(self.name), np.atleast_2d(np.asarray(waveform, np.float32)).T
+        if frames.ndim != 2 or frames.shape[1] > MOST_CHANNELS:
+            raise Unreadable(path, f"is of shape {np.shape(waveform)}; give (time,) or (channels, time)")
+        if not frames.size:
+            raise Unreadable(path, "holds no samples")
+        if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE or sample_rate != int(sample_rate):
+            raise Unreadable(path, f"has a sample rate of {sample_rate} Hz; give that of its samples")
+        soundfile.write(self, frames, int(sample_rate), format="WAV", subtype="FLOAT")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | Sounding
+
+
+def _path_of(source: Source) -> Path:
+    return source if isinstance(source, Path) else Path(source.name)
+
+
 @contextmanager
-def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
+def open_recording(source: Source) -> Iterator[soundfile.SoundFile]:
     """The recording opened for reading; whatever goes wrong with it, also later on, is `Unreadable`."""
+    path = _path_of(source)
     try:
-        if not path.is_file():  # a named pipe would block for ever
+        if isinstance(source, Sounding):
+            source.seek(0)
+        elif not path.is_file():  # a named pipe would block for ever
             raise Unreadable(path, "is not a file; it may have been moved, or be a broken link; put it back")
-        if path.stat().st_size == 0:
+        elif path.stat().st_size == 0:
             raise Unreadable(path, "is empty (0 bytes); copy it again")
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             if file.frames <= 0:
                 raise Unreadable(path, "holds no samples; record it again")
             if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
@@ -132,21 +170,21 @@ def load(
     return padded(levelled(wave, remove_dc=remove_dc, level=level), time, padding)
 
 
-def decode(path: Path, *, sample_rate: int, time: int, start: str) -> Waveform:
+def decode(source: Source, *, sample_rate: int, time: int, start: str) -> Waveform:
     """The part of a recording that `load` describes, float32 `(at most time,)`, as loud as it is there.
 
     Raises:
         Unreadable: as `load`.
     """
-    with open_recording(path) as file:
+    with open_recording(source) as file:
         rate = file.samplerate
         window = math.ceil(time * rate / sample_rate)
         margin = math.ceil(MARGIN * max(1.0, rate / sample_rate))
         if start != "beginning" and file.frames > window:
-            _skip(file, _start(path, window, start))
+            _skip(file, _start(source, window, start))
         wave = _from_sound_on(file, window + margin)
     if not wave.size:
-        raise Unreadable(path, "breaks off before its first sample; copy it again")
+        raise Unreadable(_path_of(source), "breaks off before its first sample; copy it again")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
     return wave[:time]
@@ -186,7 +224,9 @@ def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
         if not len(block):
             return
         if not (block.min() >= -LARGEST_SAMPLE and block.max() <= LARGEST_SAMPLE):  # NaN is no larger, nor smaller
-            raise Unreadable(Path(file.name), "holds samples that are no numbers or far too large; export it again")
+            raise Unreadable(
+                Path(str(file.name)), "holds samples that are no numbers or far too large; export it again"
+            )
         yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
         frames = 0 if last else frames - len(block)
 
@@ -211,13 +251,12 @@ def _skip(file: soundfile.SoundFile, frames: int) -> None:
             pass
 
 
-def _start(path: Path, window: int, start: str) -> int:
+def _start(source: Source, window: int, start: str) -> int:
     """The frame where the part of `window` frames begins."""
-    with open_recording(path) as file:
+    with open_recording(source) as file:
         if start == "random":
             latest = max(0, count_frames(file) - window)
-            with path.open("rb") as content:
-                digest = hashlib.blake2b(content.read(2**16), digest_size=8).digest()
+            digest = hashlib.blake2b(_first_bytes(source, 2**16), digest_size=8).digest()
             return int.from_bytes(digest, "big") % (latest + 1)
         hop, power = hop_power(file)
     last = max(0, power.size - math.ceil(window / hop))
@@ -228,6 +267,13 @@ def _start(path: Path, window: int, start: str) -> int:
         hops = power.size - last
         first = int(np.argmax(total[hops:] - total[: last + 1]))
     return min(first, last) * hop
+
+
+def _first_bytes(source: Source, count: int) -> bytes:
+    if isinstance(source, Sounding):
+        return source.getvalue()[:count]
+    with source.open("rb") as content:
+        return content.read(count)
 
 
 def onset(power: NDArray[np.float64]) -> int:

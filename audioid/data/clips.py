@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioid.data.audio import Waveform, count_frames, decode, levelled, open_recording, padded
+from audioid.data.audio import Source, Waveform, count_frames, decode, levelled, open_recording, padded
 
 Numbers = NDArray[np.intp]
 Windows = int | Literal["all"]
@@ -19,7 +18,7 @@ SILENT = 0.01  # of the loudest clip's level, 40 dB below: pauses, and what has 
 
 
 def load_clips(
-    path: Path,
+    source: Source,
     *,
     sample_rate: int,
     seconds: float,
@@ -29,7 +28,8 @@ def load_clips(
     remove_dc: bool,
     level: str,
 ) -> list[Waveform | None]:
-    """The clips of one recording, as `load` makes them: float32 `(time,)` with `time = round(sample_rate * seconds)`.
+    """The clips of one recording, a file or a waveform, as `load` makes them: float32
+    `(time,)`, where `time = round(sample_rate * seconds)`.
 
     There are `count_clips` of them, of the part of the recording that `start` says. None stands for what is silent
     beside the loudest of them.
@@ -39,9 +39,9 @@ def load_clips(
     """
     time, count = round(sample_rate * seconds), 1
     if windows != 1:
-        with open_recording(path) as file:
+        with open_recording(source) as file:
             count = count_clips(count_frames(file) / file.samplerate, seconds=seconds, windows=windows)
-    wave = decode(path, sample_rate=sample_rate, time=count * time, start=start)
+    wave = decode(source, sample_rate=sample_rate, time=count * time, start=start)
     parts = [wave[number * time : (number + 1) * time] for number in range(count)]
     levels = [float(part.std(dtype=np.float64)) if part.size else 0.0 for part in parts]
     return [

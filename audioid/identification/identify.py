@@ -70,9 +70,9 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
     heard_ahead = _heard(model, iter(paths))
     while batch := list(_batch(heard_ahead)):
         heard = [clips for _, clips in batch if not isinstance(clips, str)]
-        ranked = iter(_ranked(model, heard, top))
+        found = iter(ranked(model, heard, top))
         for path, clips in batch:
-            yield Answer(path, [], clips) if isinstance(clips, str) else replace(next(ranked), path=path)
+            yield Answer(path, [], clips) if isinstance(clips, str) else replace(next(found), path=path)
 
 
 def parts_of(model: Model) -> Sequence[Model]:
@@ -120,15 +120,11 @@ def _batch(heard: Iterator[Heard]) -> Iterator[Heard]:
         count += 1 if isinstance(found[1], str) else len(found[1])
 
 
-@torch.inference_mode()
-def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[Answer]:
+def ranked(model: Model, clips: Sequence[list[Waveform]], top: int) -> list[Answer]:
     """An answer, whose path is to be filled in, for each recording with its clips."""
     if not clips:
         return []
-    waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
-    counts = torch.tensor([len(each) for each in clips])
-    every = [_judged(part, waveforms, counts) for part in parts_of(model)]
-    found = torch.stack([each for each, _ in every]).mean(0).log_softmax(1)
+    found, every = judged(model, clips)
     scores = [each for _, each in every if each is not None]
     unknown = torch.stack(scores).mean(0).tolist() if scores else [None] * len(clips)
     agree = torch.stack([each.argmax(1) == found.argmax(1) for each, _ in every]).sum(0).tolist()
@@ -146,9 +142,17 @@ def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[Answer]
     ]
 
 
-def _judged(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Of recordings, whose clips the waveforms are: log-probabilities `(recordings, labels)` and unknown scores less
-    the threshold `(recordings,)`, None where the model cannot tell."""
+@torch.inference_mode()
+def judged(model: Model, clips: Sequence[list[Waveform]]) -> tuple[Tensor, list[tuple[Tensor, Tensor | None]]]:
+    """Log-probabilities `(recordings, labels)` of recordings with their clips, and those of each of the models that
+    answer together, with unknown scores less the threshold `(recordings,)`, None where it cannot tell."""
+    waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
+    counts = torch.tensor([len(each) for each in clips])
+    every = [_of_one(part, waveforms, counts) for part in parts_of(model)]
+    return torch.stack([each for each, _ in every]).mean(0).log_softmax(1), every
+
+
+def _of_one(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor | None]:
     features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
     found = log_probabilities(logits.double(), counts)
     if not model.sureness:
