@@ -3,8 +3,8 @@
 python scripts/bench_sureness.py --known drums3=DIR --unknown drums3=DIR,DIR --known machines=DIR \\
     --groups machines='/(\\S+) '
 
-Each corpus is learned from once for each of --folds folds and each picture, and the built-in one with two of its kinds
-left out, for each of --pairs pairs. `ece` is the mean error on the test part; `even` is that of answers that are
+Each corpus is learned from once for each of --folds folds (the built-in one for as many random splits) and each
+picture, and the built-in one with two of its kinds left out, for each of --pairs pairs. `ece` is the mean error on the test part; `even` is that of answers that are
 perfectly calibrated and as many (the least that can be seen with so few). Areas under the ROC are of the test part
 against what was left out, or the folders of --unknown; `outside` is against computed noises, tones, chords and, where
 espeak-ng is installed, speech. Runs are kept in --out, and only missing ones are made.
@@ -82,19 +82,21 @@ def planned(arguments: argparse.Namespace) -> list[Case]:
         unknown = [path for path, label in corpus if label in pair]
         own = ["data=manifest", f"data.file='{manifest.resolve()}'", f"transform={arm}", f"seed={number}", *protocol]
         cases.append(Case(PAIRS, out / "runs" / f"{'-'.join(pair)}-{arm}", own, unknown, outside))
-    known = {BUILT_IN: ["data=synthetic"]} if arguments.folds and not arguments.quick else {}
+    built_in = ["data=synthetic", "split=stratified", "split.seed=FOLD"]
+    known = {BUILT_IN: built_in} if arguments.folds and not arguments.quick else {}
     strange = dict(text.split("=", 1) for text in arguments.unknown)
     groups = dict(text.split("=", 1) for text in arguments.groups)
     for text in arguments.known:
         name, _, root = text.partition("=")
         apart = [f"data.group_pattern='{groups[name]}'"] if name in groups else ["split.group=near_duplicates"]
-        known[name] = ["data=folder", f"data.root='{root}'", *apart]
+        known[name] = ["data=folder", f"data.root='{root}'", "split=kfold", "split.fold=FOLD", *apart]
     for name in strange.keys() | groups.keys():
         if name not in known:
             raise AudioidError(f"{name}: there is no --known {name}=DIR; name the folder")
     for (name, where), fold, arm in itertools.product(known.items(), range(arguments.folds), ARMS):
         unknown = [*_recordings(strange[name].split(","))] if name in strange else []
-        own = [*where, "split=kfold", f"split.fold={fold}", f"seed={fold}", f"transform={arm}", *protocol]
+        here = [text.replace("FOLD", str(fold)) for text in where]
+        own = [*here, f"seed={fold}", f"transform={arm}", *protocol]
         cases.append(Case(name, out / "runs" / f"{name}-{arm}-{fold}", own, unknown, outside))
     return cases
 
