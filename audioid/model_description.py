@@ -15,6 +15,7 @@ from audioid.validation import RENAMED, checked, checked_option
 FORMAT = 3
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
+EVERYTHING = "everything"  # in a run's folder, what learned from all of its recordings
 SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
 
 
@@ -45,6 +46,13 @@ def place_of(folder: Path) -> Path:
     """The model folder that is meant: `folder` itself, or the folder `model` of that run."""
     is_run = not (folder / DESCRIPTION).exists() and (folder / "model" / DESCRIPTION).exists()
     return folder / "model" if is_run else folder
+
+
+def place_for_use(folder: Path) -> Path:
+    """As `place_of`, but of a run what learned from everything, if anything did: nobody is judged by it."""
+    everything = folder / EVERYTHING / "model"
+    is_there = not (folder / DESCRIPTION).exists() and (everything / DESCRIPTION).exists()
+    return everything if is_there else place_of(folder)
 
 
 def checked_weights(folder: Path, description: Description) -> bytes:

@@ -65,8 +65,21 @@ def check(settings: Settings, split_defaults: Mapping[str, Any]) -> None:
         )
     if settings.trainer.parallel_seeds != 1:
         _check_parallel(settings)
+    if settings.fit == "everything":
+        _check_everything(settings)
     if settings.trainer.precision == "16-mixed" and settings.trainer.accelerator == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+
+
+def _check_everything(settings: Settings) -> None:
+    for key, is_wanted in (
+        ("parallel_seeds", settings.trainer.parallel_seeds != 1),
+        ("devices", settings.trainer.devices > 1),
+    ):
+        if is_wanted:
+            raise AudioidError(f"fit: everything is learned by one network on one device; leave out trainer.{key}")
+    if settings.scheduler.name == "plateau":
+        raise AudioidError("fit: with everything to learn from there is no validation part; choose scheduler=cosine")
 
 
 def refuse_needs_of_validation(settings: Settings) -> None:

@@ -232,6 +232,7 @@ class Settings(Section):
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     resume: str | None
+    fit: Literal["judged", "everything"] = "judged"
     metric: Literal["auto", "test_accuracy", "test_macro_f1", "test_loss"]
     margin: Annotated[float, Field(gt=0, lt=1)]
     logger: list[str]
@@ -253,6 +254,7 @@ LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
 # What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
 FREE_ON_RESUME = (
     "resume",
+    "fit",
     "metric",
     "margin",
     "store.",

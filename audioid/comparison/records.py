@@ -20,6 +20,7 @@ NOT_SETTINGS = (
     "split.seed",
     "split.fold",
     "resume",
+    "fit",
     "store.",
     "unknown.",
     "data.unknown",

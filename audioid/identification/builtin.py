@@ -8,7 +8,7 @@ from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
 from audioid.identification.answers import Model, joined
 from audioid.identification.together import Together
-from audioid.model_description import DESCRIPTION
+from audioid.model_description import DESCRIPTION, place_for_use
 
 NAME = "builtin"
 LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
@@ -23,7 +23,7 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
     """
     first, _, picture = name.partition(":")
     if first != NAME:
-        return model_folder.load(path_argument(name), trust=trust)
+        return model_folder.load(place_for_use(path_argument(name)), trust=trust)
     folders = {
         folder.name: folder for folder in sorted(pretrained.SHIPPED.glob("*")) if (folder / DESCRIPTION).is_file()
     }

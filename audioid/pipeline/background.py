@@ -5,11 +5,17 @@ from pathlib import Path
 from audioid.data.store import Store, StoredRows
 from audioid.pipeline import stages
 from audioid.pipeline.generated import generated_index, generated_waveforms
-from audioid.schema import GeneratedDataSettings, Settings
+from audioid.schema import AudioSettings, GeneratedDataSettings, Settings
 
 SEED = 1  # other sounds than those that shipped weights have learned
 MOST = 1000
 SECONDS = 4000  # of all together, at most: of long clips there are fewer
+
+
+def background_count(audio: AudioSettings) -> int:
+    """How many sounds there are."""
+    assert audio.seconds != "auto"
+    return max(1, min(MOST, int(SECONDS / audio.seconds)))
 
 
 def background_images(settings: Settings, *, device: str) -> StoredRows:
@@ -17,8 +23,7 @@ def background_images(settings: Settings, *, device: str) -> StoredRows:
 
     The kinds take turns. The store keeps them for all runs with the same pictures.
     """
-    assert settings.audio.seconds != "auto"
-    count = max(1, min(MOST, int(SECONDS / settings.audio.seconds)))
+    count = background_count(settings.audio)
     data = GeneratedDataSettings(
         name="generated", on_unreadable="skip", batch_size=1, seed=SEED, count=count, label="kind"
     )

@@ -123,12 +123,12 @@ class KeepBest(Checkpoint):
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         self.path, self.monitor = folder / "best.ckpt", monitor
         self.sign = {"min": 1, "max": -1}[mode]
-        self.least, self.weights = math.inf, dict[str, Tensor]()
+        self.least, self.epoch, self.weights = math.inf, 0, dict[str, Tensor]()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = self.sign * float(trainer.callback_metrics[self.monitor])
         if value < self.least:
-            self.least = value
+            self.least, self.epoch = value, trainer.current_epoch
             self.weights = {
                 name: weights.detach().to("cpu", copy=True) for name, weights in pl_module.state_dict().items()
             }
@@ -136,7 +136,7 @@ class KeepBest(Checkpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.weights and trainer.is_global_zero:
             with replacing(self.path) as part:
-                torch.save({"state_dict": self.weights}, part)
+                torch.save({"state_dict": self.weights, "epoch": self.epoch}, part)
         self.weights = {}
 
     def state_dict(self) -> dict[str, float]:

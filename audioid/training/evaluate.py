@@ -63,23 +63,14 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
     targets = {part: prepared.index.targets[getattr(prepared.split, part)] for part in PARTS}
     found, accuracy, loss = dict[str, NDArray[np.float64]](), dict[str, float](), dict[str, float]()
     features, shows_features = dict[str, NDArray[np.float32]](), True
-    known = np.sort(np.random.default_rng(0).permutation(len(prepared.split.train))[:MOST_KNOWN])
+    known = chosen_known(len(prepared.split.train))
     for part in PARTS:
         rows = getattr(prepared.split, part)
-        batches = eval_dataloader(prepared.images, prepared.index.targets, prepared.clips, rows, batch_size=batch_size)
-        is_kept = np.isin(np.arange(len(rows)), known) if part == "train" else np.ones(len(rows), bool)
-        judged, shown_of, done = [], list[NDArray[np.float32]](), 0
-        with torch.inference_mode():
-            for images, _, counts in batches:
-                shown, logits = classifier.features_and_logits(images.to(device))
-                judged.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
-                shows_features &= shown is not None
-                shown = (logits if shown is None else shown).flatten(1).float().cpu()
-                means = torch.segment_reduce(shown, "mean", lengths=counts, axis=0).numpy()
-                shown_of.append(means[is_kept[done : done + len(counts)]])
-                done += len(counts)
-        found[part] = np.concatenate(judged or [np.empty((0, 0))])
-        features[part] = np.concatenate(shown_of or [np.empty((0, 0), np.float32)])
+        chosen = known if part == "train" else np.arange(len(rows))
+        found[part], features[part], shown = judged(
+            classifier, prepared, rows, chosen, batch_size=batch_size, device=device
+        )
+        shows_features &= shown
         if len(rows):
             accuracy[part] = float((found[part].argmax(1) == targets[part]).mean())
             loss[part] = mean_loss(found[part], targets[part])
@@ -97,3 +88,36 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
         known=known,
         shows_features=shows_features,
     )
+
+
+def chosen_known(count: int) -> NDArray[np.intp]:
+    """Of so many recordings learned from the places of those whose features are kept: of all, but for very many."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:MOST_KNOWN])
+
+
+@torch.inference_mode()
+def judged(
+    classifier: AudioClassifier,
+    prepared: PreparedData,
+    rows: NDArray[np.int64],
+    chosen: NDArray[np.intp],
+    *,
+    batch_size: int,
+    device: str,
+) -> tuple[NDArray[np.float64], NDArray[np.float32], bool]:
+    """Log-probabilities `(rows, classes)` of the recordings `rows`; features `(chosen, n_features)` of those at the
+    places `chosen`, the means over their clips; whether the network shows features, else they are its logits."""
+    batches = eval_dataloader(prepared.images, prepared.index.targets, prepared.clips, rows, batch_size=batch_size)
+    is_kept, found, features, shows_features = np.isin(np.arange(len(rows)), chosen), [], [], True
+    done = 0
+    for images, _, counts in batches:
+        shown, logits = classifier.features_and_logits(images.to(device))
+        found.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
+        shows_features &= shown is not None
+        shown = (logits if shown is None else shown).flatten(1).float().cpu()
+        means = torch.segment_reduce(shown, "mean", lengths=counts, axis=0).numpy()
+        features.append(means[is_kept[done : done + len(counts)]])
+        done += len(counts)
+    if not found:
+        return np.empty((0, 0)), np.empty((0, 0), np.float32), True
+    return np.concatenate(found), np.concatenate(features), shows_features

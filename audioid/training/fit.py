@@ -132,6 +132,15 @@ def load_kept(module: ClassifierModule, folder: Path) -> None:
     module.load_state_dict(torch.load(kept_epoch, map_location="cpu", weights_only=True)["state_dict"])
 
 
+def kept_epochs(folder: Path) -> int:
+    """After how many epochs the network was kept."""
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    found = torch.load(best if best.exists() else last, map_location="cpu", weights_only=True)
+    if "epoch" not in found:  # of runs from before it was kept
+        found = torch.load(last, map_location="cpu", weights_only=True)
+    return int(found["epoch"]) + 1
+
+
 def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
     """What the run of this folder has behind it, which is to go on to the end of `budget`.
 

@@ -5,20 +5,21 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from audioid.classifier import AudioClassifier
 from audioid.data.corpus import known_near_duplicates
+from audioid.model_description import EVERYTHING
 from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData, Stopwatch, prepare_data
-from audioid.pretrained import beginning_of
 from audioid.schema import AugmentSettings, Settings
 from audioid.training.allocator import keep_freed_memory
 from audioid.training.augment_rules import told
+from audioid.training.begin import begun
 from audioid.training.budget import budget_of
-from audioid.training.build import begin_with, build
+from audioid.training.build import build
 from audioid.training.cost import cost
 from audioid.training.evaluate import calibrated, evaluate
-from audioid.training.fit import Progress, fit, read_progress
+from audioid.training.everything import learn_everything
+from audioid.training.fit import fit, read_progress
 from audioid.training.loggers import opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.pitch import with_frequency_shift
@@ -80,6 +81,8 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
             record(folder, settings, prepared, classifier, evaluation, judged)
             log_evaluation(loggers, evaluation, prepared.index.classes, fitted.epochs)
             log_examples(loggers, prepared, classifier.transform, settings, folder)
+    if settings.fit == "everything":
+        learn_everything(prepared, settings, folder, judged, unknown, device=device)
     # The first run of a corpus looks for them: no cost of its own.
     near = known_near_duplicates(prepared.index, Path(settings.store.root).expanduser())
     write_predictions(folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
@@ -89,19 +92,9 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     write_json(folder / "metrics.json", metrics | figures | times)
     if judged:
         print(f"  {judged.told}")
+    if settings.fit == "everything":
+        print(f"  for use: {folder / EVERYTHING / 'model'}; expect of it what is said of the network judged here")
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
-
-
-def begun(classifiers: Sequence[AudioClassifier], settings: Settings) -> Progress:
-    """The progress of runs that begin, whose classifiers get the trained weights that are chosen, if any."""
-    beginning = beginning_of(settings)
-    if beginning.told:
-        print(f"  {beginning.told}", flush=True)
-    if beginning.weights is None:
-        return Progress()
-    for classifier in classifiers:
-        begin_with(classifier, beginning.weights)
-    return Progress(pretrained=beginning.weights.record)
 
 
 def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
+from audioid.model_description import DESCRIPTION, EVERYTHING
 from audioid.schema import FREE_ON_RESUME, Settings, flat, later_keys
 from audioid.training.budget import asked
 
@@ -51,7 +52,8 @@ def is_done(folder: Path, settings: Settings) -> bool:
             )
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return asked(settings.trainer).is_met_by(metrics)
+        is_whole = settings.fit == "judged" or (folder / EVERYTHING / "model" / DESCRIPTION).exists()
+        return is_whole and asked(settings.trainer).is_met_by(metrics)
     except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
         return False
 

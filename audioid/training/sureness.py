@@ -19,7 +19,7 @@ from audioid.data.clips import load_clips
 from audioid.data.store import StoredRows
 from audioid.data.walk import walk
 from audioid.errors import AudioidError
-from audioid.pipeline.background import background_images
+from audioid.pipeline.background import background_count, background_images
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import DataSettings, GeneratedDataSettings, Settings
 from audioid.sureness import CROWD, NEIGHBOURS, SHARE, Sureness, mean_log_distance, placed
@@ -125,18 +125,14 @@ def judged_sureness(
     found, parts = evaluation.log_probabilities, prepared.split
     val, test = (prepared.index.targets[rows] for rows in (parts.val, parts.test))
     n_features = evaluation.features["train"].shape[1]
-    generated = features_of(classifier, _in_batches(background_images(settings, device=device)), device)
-    beside, deciding, judging = (
-        features_of(classifier, _images_of(unknown[third::3], classifier, settings), device).reshape(-1, n_features)
-        for third in range(3)
+    _, deciding, judging = (
+        features_of(classifier, _images_of(some, classifier, settings), device).reshape(-1, n_features)
+        for some in _thirds(unknown)
     )
     temperature = fitted_temperature(found["val"], val)
-    basis = _basis(evaluation.features["train"], generated)
-    known, background = (
-        placed(torch.from_numpy(features), basis).half().float()  # as they are kept
-        for features in (evaluation.features["train"], np.concatenate([generated, beside]))
+    sureness = held_to(
+        classifier, evaluation.features["train"], settings, unknown, temperature=temperature, device=device
     )
-    sureness = Sureness(temperature=temperature, basis=basis, known=known, background=background, threshold=None)
 
     def scores(features: Features) -> NDArray[np.float64]:
         return sureness.unknown_scores(torch.from_numpy(features)).double().numpy()
@@ -156,9 +152,36 @@ def judged_sureness(
         ece_uncalibrated=calibration_error(found["test"], test),
         ece=calibration_error(calibrated(evaluation, prepared, temperature).log_probabilities["test"], test),
         known_rejected=rejected(scores(evaluation.features["test"])),
-        generated_rejected=rejected(_scores_beside_others(sureness, len(generated))),
+        generated_rejected=rejected(_scores_beside_others(sureness, background_count(settings.audio))),
         unknown_rejected=rejected(scores(judging)),
     )
+
+
+def held_to(
+    classifier: AudioClassifier,
+    features: Features,
+    settings: Settings,
+    unknown: Sequence[Path],
+    *,
+    temperature: float,
+    device: str,
+) -> Sureness:
+    """That of a classifier by what it has learned from, with these `features`, and the background; no threshold yet."""
+    beside, *_ = _thirds(unknown)
+    background = [features_of(classifier, _in_batches(background_images(settings, device=device)), device)]
+    if beside:
+        background.append(features_of(classifier, _images_of(beside, classifier, settings), device))
+    basis = _basis(features, background[0])
+    known, others = (
+        placed(torch.from_numpy(each), basis).half().float()  # as they are kept
+        for each in (features, np.concatenate(background))
+    )
+    return Sureness(temperature=temperature, basis=basis, known=known, background=others, threshold=None)
+
+
+def _thirds(unknown: Sequence[Path]) -> list[Sequence[Path]]:
+    """Those that join the background, say where the threshold should be, and judge."""
+    return [unknown[third::3] for third in range(3)]
 
 
 def chosen_threshold(known: NDArray[np.float64], unknown: NDArray[np.float64], false_rejections: float) -> float:
@@ -220,9 +243,9 @@ def _basis(*features: Features) -> Tensor:
     return torch.from_numpy(axes.T.astype(np.float32)).half().float().contiguous()  # as it is kept
 
 
-def _scores_beside_others(sureness: Sureness, count: int) -> NDArray[np.float64]:
-    """Unknown scores of the first `count` sounds of the background, each beside the others alone."""
-    places = sureness.background[:count]
+def _scores_beside_others(sureness: Sureness, n_generated: int) -> NDArray[np.float64]:
+    """Unknown scores of the background's generated sounds, its first, each beside the others alone."""
+    places = sureness.background[:n_generated]
     cosines = (places @ sureness.background.T).fill_diagonal_(-1)
     known = mean_log_distance(places @ sureness.known.T, NEIGHBOURS)
     return (known - SHARE * mean_log_distance(cosines, CROWD)).double().numpy()

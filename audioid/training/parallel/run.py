@@ -10,6 +10,7 @@ from audioid.naming import hyperparameters
 from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import Stopwatch, prepare_data
 from audioid.training.allocator import keep_freed_memory
+from audioid.training.begin import begun
 from audioid.training.budget import budget_of
 from audioid.training.build import build, with_other_seed
 from audioid.training.cost import cost
@@ -21,7 +22,7 @@ from audioid.training.parallel.fit import Learner, fit
 from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
-from audioid.training.run import begun, quiet, tell_beginning
+from audioid.training.run import quiet, tell_beginning
 from audioid.training.run_folder import Plan, claim
 from audioid.training.sureness import JudgedSureness, find_unknown, judged_sureness
 
