@@ -29,6 +29,15 @@ class SurenessDescription(Section):
     known: list[list[str]]
 
 
+class TrainedOn(Section):
+    """How many recordings a model has learned from, of what corpus, and by what code."""
+
+    recordings: int
+    index_digest: str
+    audioid: str
+    commit: str | None
+
+
 class Description(Section):
     """What `model.json` holds."""
 
@@ -40,6 +49,7 @@ class Description(Section):
     model: dict[str, Any]
     weights_sha256: str
     sureness: SurenessDescription | None = None
+    trained_on: TrainedOn | None = None
 
 
 def place_of(folder: Path) -> Path:

@@ -25,6 +25,7 @@ from audioid.model_description import (
     FORMAT,
     WEIGHTS,
     Description,
+    TrainedOn,
     check_options,
     checked_weights,
     place_of,
@@ -75,6 +76,7 @@ def save(
     transform: Mapping[str, Any],
     model: Mapping[str, Any],
     sure: Sure | None = None,
+    trained_on: TrainedOn | None = None,
 ) -> None:
     """Writes `weights.safetensors` and `model.json`; the mappings are those that built what was trained.
 
@@ -93,6 +95,7 @@ def save(
     description = {"format": FORMAT, "labels": list(labels), **groups}
     description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     description["sureness"] = {**sure.figures, "known": [list(each) for each in sure.known]} if sure else None
+    description["trained_on"] = trained_on.model_dump() if trained_on else None
     with replacing(folder / DESCRIPTION) as part:
         part.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -18,6 +18,7 @@ from audioid.training.budget import budget_of
 from audioid.training.build import build
 from audioid.training.evaluate import chosen_known, judged
 from audioid.training.fit import fit, kept_epochs, read_progress
+from audioid.training.record import trained_on_of
 from audioid.training.sureness import JudgedSureness, held_to
 
 
@@ -76,4 +77,7 @@ def learn_everything(
         sure = Sure(sureness, [KnownRecording(*each) for each in named], shares)
     groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
     place = folder / EVERYTHING / "model"
-    model_folder.save(place, classifier.cpu(), labels=prepared.index.classes, sure=sure, **groups)
+    trained_on = trained_on_of(everything)
+    model_folder.save(
+        place, classifier.cpu(), labels=prepared.index.classes, sure=sure, trained_on=trained_on, **groups
+    )

@@ -20,7 +20,7 @@ from audioid.classifier import AudioClassifier
 from audioid.data.index import Index, are_uneven
 from audioid.data.split import SplitIndices
 from audioid.files import replacing
-from audioid.model_description import SECTIONS
+from audioid.model_description import SECTIONS, TrainedOn
 from audioid.model_folder import KnownRecording, Sure
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import Settings
@@ -53,7 +53,20 @@ def record(
         learned = prepared.index.table.iloc[prepared.split.train[evaluation.known]]
         known = [KnownRecording(*each) for each in learned[["path", "label"]].itertuples(index=False)]
         sure = Sure(judged.sureness, known, {"false_rejections": settings.unknown.false_rejections} | judged.rejected)
-    model_folder.save(folder / "model", classifier, labels=prepared.index.classes, sure=sure, **groups)
+    trained_on = trained_on_of(prepared)
+    model_folder.save(
+        folder / "model", classifier, labels=prepared.index.classes, sure=sure, trained_on=trained_on, **groups
+    )
+
+
+def trained_on_of(prepared: PreparedData) -> TrainedOn:
+    """What `model.json` says of the recordings and the code."""
+    return TrainedOn(
+        recordings=len(prepared.split.train),
+        index_digest=prepared.index.digest,
+        audioid=version("audioid"),
+        commit=commit(),
+    )
 
 
 def metrics_of(

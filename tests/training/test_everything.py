@@ -36,6 +36,9 @@ def test_it_stands_beside_the_judged_one_which_is_the_same_as_without(tones: Pat
     assert float(whole.sureness.threshold) == float(judged.sureness.threshold)
     waveforms = torch.randn(2, 22050)
     assert not torch.equal(judged.classifier(waveforms), whole.classifier(waveforms))
+    for place, count in (("run/model", run["n_train"]), ("run/everything/model", 24)):
+        trained_on = json.loads(Path(place, "model.json").read_text())["trained_on"]
+        assert (trained_on["recordings"], trained_on["index_digest"]) == (count, run["index_digest"])
     # A run that is named stands for the model that is for use.
     assert load_model("run").predict_proba(list(waveforms)) == pytest.approx(
         load_model("run/everything/model").predict_proba(list(waveforms))
