@@ -6,7 +6,7 @@ python scripts/bench_sureness.py --known drums3=DIR --unknown drums3=DIR,DIR --k
 Each corpus is learned from once for each of --folds folds (the built-in one for as many random splits) and each
 picture, and the built-in one with two of its kinds left out, for each of --pairs pairs. `ece` is the mean error on the
 test part; `even` is that of answers that are perfectly calibrated and as many (the least that can be seen with so
-few). Areas under the ROC are of the test part against what was left out, or the folders of --unknown; `outside` is
+few), `ece of all answers` that of all test parts together. Areas under the ROC are of the test part against what was left out, or the folders of --unknown; `outside` is
 against computed noises, tones, chords and, where espeak-ng is installed, speech. Runs are kept in --out, and only
 missing ones are made.
 """
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -46,7 +47,7 @@ from audioid.data.walk import walk
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.pipeline.recordings import Stopwatch, prepare_data
-from audioid.training.sureness import calibration_error
+from audioid.training.sureness import binned_error, calibration_error
 
 ARMS = ("cwt", "fft")
 BUILT_IN, PAIRS, OUTSIDE = "built-in", "built-in, two left out", "outside"
@@ -54,6 +55,8 @@ RATE, SECONDS = 22050, 1.0
 WORDS = ("one", "two", "yes", "no", "left", "window", "nothing", "again")
 VOICES = ("en-us", "en-gb", "de", "fr", "es", "it", "en-us+f3", "en-gb+m5")
 DRAWS = 200
+
+Figures = dict[str, Any]  # numbers, but for `sure` and `right`, which are of each answer
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def _write(file: Path, wave: NDArray[np.float64]) -> None:
     soundfile.write(file, 0.5 * wave / np.abs(wave).max(), RATE)
 
 
-def measure(case: Case) -> dict[str, float]:
+def measure(case: Case) -> Figures:
     """What the table shows of one training, which is made unless it is there."""
     from audioid.commands.train import run_in
 
@@ -167,7 +170,7 @@ def measure(case: Case) -> dict[str, float]:
     with case.folder.with_name(f"{case.folder.name}.log").open("a") as log, contextlib.redirect_stdout(log):
         run_in(case.folder, settings, list(case.overrides))
     if file.exists():
-        found: dict[str, float] = json.loads(file.read_text())
+        found: Figures = json.loads(file.read_text())
         return found
     prepared, model = prepare_data(settings, Stopwatch(), device="cpu"), model_folder.load(case.folder / "model")
     assert model.sureness
@@ -182,7 +185,9 @@ def measure(case: Case) -> dict[str, float]:
     metrics = json.loads((case.folder / "metrics.json").read_text())
     targets = prepared.index.targets
     log_probabilities = log_softmax(judged["test"][1] / metrics["temperature"], axis=1)
-    figures = {
+    figures: Figures = {
+        "sure": np.exp(log_probabilities.max(1)).tolist(),
+        "right": (log_probabilities.argmax(1) == targets[parts["test"]]).tolist(),
         "accuracy": metrics["test_accuracy"],
         "ece before": metrics["test_ece_uncalibrated"],
         "ece": metrics["test_ece"],
@@ -216,14 +221,17 @@ def even_error(log_probabilities: NDArray[np.float64]) -> float:
     return fmean(calibration_error(log_probabilities, targets) for targets in drawn)
 
 
-def table(found: dict[str, list[dict[str, float]]]) -> list[dict[str, str]]:
+def table(found: dict[str, list[Figures]]) -> list[dict[str, str]]:
     """A line for each corpus, of means over its trainings."""
     names = list(dict.fromkeys(name for figures in found.values() for each in figures for name in each))
-    return [
-        {"corpus": corpus, "n": str(len(figures))}
-        | {name: f"{fmean(each[name] for each in figures):.3f}" if name in figures[0] else "" for name in names}
-        for corpus, figures in found.items()
-    ]
+    names = [name for name in names if name not in ("sure", "right")]
+    lines = []
+    for corpus, figures in found.items():
+        sure, is_right = (np.concatenate([each[name] for each in figures]) for name in ("sure", "right"))
+        line = {"corpus": corpus, "n": str(len(figures)), "ece of all answers": f"{binned_error(sure, is_right):.3f}"}
+        line |= {name: f"{fmean(each[name] for each in figures):.3f}" if name in figures[0] else "" for name in names}
+        lines.append(line)
+    return lines
 
 
 def main() -> None:
@@ -241,7 +249,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.out = arguments.out / "quick"
-    cases, found = planned(arguments), dict[str, list[dict[str, float]]]()
+    cases, found = planned(arguments), dict[str, list[Figures]]()
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
         for number, (case, figures) in enumerate(zip(cases, pool.map(measure, cases), strict=True), 1):
             found.setdefault(case.name, []).append(figures)

@@ -54,10 +54,13 @@ def fitted_temperature(log_probabilities: NDArray[np.float64], targets: NDArray[
 def calibration_error(log_probabilities: NDArray[np.float64], targets: NDArray[np.intp]) -> float:
     """The expected calibration error: 15 bins of equal width of the likeliest class's probability, each by how many
     recordings it has (Naeini et al., AAAI 2015)."""
-    probabilities = np.exp(log_probabilities)
-    sure, is_right = probabilities.max(1), probabilities.argmax(1) == targets
+    return binned_error(np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == targets)
+
+
+def binned_error(sure: NDArray[np.float64], is_right: NDArray[np.bool_]) -> float:
+    """As `calibration_error`, of answers that were so sure, and right or not, `(answers,)`."""
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(bins, is_right - sure, BINS)).sum() / len(targets))
+    return float(np.abs(np.bincount(bins, is_right - sure, BINS)).sum() / len(sure))
 
 
 @dataclass(frozen=True)
