@@ -6,9 +6,9 @@ python scripts/bench_sureness.py --known drums3=DIR --unknown drums3=DIR,DIR --k
 Each corpus is learned from once for each of --folds folds (the built-in one for as many random splits) and each
 picture, and the built-in one with two of its kinds left out, for each of --pairs pairs. `ece` is the mean error on the
 test part; `even` is that of answers that are perfectly calibrated and as many (the least that can be seen with so
-few), `ece of all answers` that of all test parts together. Areas under the ROC are of the test part against what was left out, or the folders of --unknown; `outside` is
-against computed noises, tones, chords and, where espeak-ng is installed, speech. Runs are kept in --out, and only
-missing ones are made.
+few), `ece of all answers` that of all test parts together. Areas under the ROC are of the test part against what was
+left out, or the folders of --unknown; `outside` is against computed noises, tones, chords and, where espeak-ng is
+installed, speech. Runs are kept in --out, and only missing ones are made.
 """
 
 import argparse
