@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
-from audioid.program import program
+from audioid.program import loading, program
 from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
@@ -159,10 +159,11 @@ def main() -> int:
 
 def work(arguments: argparse.Namespace) -> Told:
     """Names what was asked for, writes it, sorts it."""
-    from audioid.identification import builtin
-    from audioid.identification.formats import WRITERS, Layout
-    from audioid.identification.identify import find_recordings, identify, parts_of, tells_unknown
-    from audioid.identification.together import among, together
+    with loading():
+        from audioid.identification import builtin
+        from audioid.identification.formats import WRITERS, Layout
+        from audioid.identification.identify import find_recordings, identify, parts_of, tells_unknown
+        from audioid.identification.together import among, together
 
     names = [arguments.model, *arguments.others]
     model = together({name: builtin.load(name, trust=arguments.trust) for name in names})
