@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from audioid.errors import AudioidError
 from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
 from audioid.identification.answers import Classifier, Model, joined
-from audioid.model_description import DESCRIPTION
+from audioid.model_description import DESCRIPTION, place_of
 from audioid.sureness import Sureness
+from audioid.transforms.image import TimeFrequencyTransform
 
 NAME = "builtin"
 LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
@@ -24,6 +26,10 @@ class Ensemble:
 
     def __init__(self, classifiers: list[Classifier]) -> None:
         self.classifiers = classifiers
+
+    @property
+    def pictures(self) -> list[TimeFrequencyTransform]:
+        return [picture for classifier in self.classifiers for picture in classifier.pictures]
 
     def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """The features of all, side by side, `(batch, n_features)`, and logits `(batch, n_classes)`."""
@@ -47,9 +53,23 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
     Raises:
         AudioidError: nothing, or no such picture, comes with audioid; or the folder cannot be used.
     """
-    first, _, picture = name.partition(":")
-    if first != NAME:
+    if not _is_ready_made(name):
         return model_folder.load(path_argument(name), trust=trust)
+    models = [joined(model_folder.load(folder), LABELS) for folder in folders_of(name)]
+    if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
+        raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
+    return _Ready(models[0].labels, models[0].audio, Ensemble([model.classifier for model in models]))
+
+
+def folders_of(name: str) -> list[Path]:
+    """The model folders that `load` makes the model called `name` of.
+
+    Raises:
+        AudioidError: nothing, or no such picture, comes with audioid.
+    """
+    if not _is_ready_made(name):
+        return [place_of(path_argument(name))]
+    picture = name.partition(":")[2]
     folders = {
         folder.name: folder for folder in sorted(pretrained.SHIPPED.glob("*")) if (folder / DESCRIPTION).is_file()
     }
@@ -59,7 +79,8 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
         raise AudioidError(
             f"{name}: there is none; choose {' or '.join([NAME, *(f'{NAME}:{one}' for one in folders)])}"
         )
-    models = [joined(model_folder.load(folder), LABELS) for one, folder in folders.items() if picture in ("", one)]
-    if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
-        raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
-    return _Ready(models[0].labels, models[0].audio, Ensemble([model.classifier for model in models]))
+    return [folder for one, folder in folders.items() if picture in ("", one)]
+
+
+def _is_ready_made(name: str) -> bool:
+    return name.partition(":")[0] == NAME

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from audioid.classifier import log_probabilities
 from audioid.data.audio import Unreadable, Waveform
@@ -62,7 +63,7 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
     Memory grows with the longest recording alone, where `audio.windows=all` hears it to its end.
     """
     paths = iter(paths)
-    while batch := list(_batch(model, paths)):
+    while batch := list(next_batch(model, paths)):
         heard = [clips for _, clips in batch if not isinstance(clips, str)]
         ranked = iter(_ranked(model, heard, top))
         for path, clips in batch:
@@ -78,7 +79,7 @@ def tells_unknown(model: Model) -> bool:
     return model.sureness is not None and bool(model.sureness.threshold.isfinite())
 
 
-def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Waveform] | str]]:
+def next_batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Waveform] | str]]:
     """The next recordings, with their clips or why there are none, until there are enough of either."""
     count = 0
     while count < BATCH_SIZE and (path := next(paths, None)) is not None:
@@ -92,19 +93,26 @@ def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Wav
 
 
 @torch.inference_mode()
-def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
-    if not clips:
-        return []
+def judged(model: Model, clips: list[list[Waveform]]) -> tuple[Tensor, Tensor]:
+    """Of recordings with so many clips each, at least one: the means of their features, `(recordings, n_features)`, and
+    log-probabilities before any temperature, `(recordings, n_classes)`."""
     waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
     features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
     counts = torch.tensor([len(each) for each in clips])
-    found = log_probabilities(logits.double(), counts)
+    means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
+    return means, log_probabilities(logits.double(), counts)
+
+
+@torch.inference_mode()
+def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
+    if not clips:
+        return []
+    features, found = judged(model, clips)
     scores = list[float | None]([None] * len(clips))
     if model.sureness:
         found = model.sureness.probabilities(found).log()
     if model.sureness and tells_unknown(model):
-        means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
-        scores = (model.sureness.unknown_scores(means) - model.sureness.threshold).tolist()
+        scores = (model.sureness.unknown_scores(features) - model.sureness.threshold).tolist()
     best = found.exp().topk(min(top, len(model.labels)))
     return [
         ([(model.labels[place], probability) for place, probability in zip(places, probabilities, strict=True)], score)
