@@ -6,11 +6,12 @@ size and time of change of each. Loading it runs no code.
 
 import hashlib
 import json
+import math
 import os
 import sys
 import time
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,13 +114,43 @@ def open_library(model: Model, root: Path, file: Path) -> Library:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise AudioidError(f"{root}: {what}; --library takes the folder of recordings to search")
-    version = _version(model)
     found, passed_over = _found(root)
+    version = _version(model)
     kept = _read(file, version, count_axes(model))
+    known, unreadable = _renewed(model, root, found, kept, lambda known: _write(file, version, known))
+    if not known:
+        told = "holds no recordings"
+        if unreadable:
+            told = f"none of its {len(unreadable)} recordings can be read (first: {': '.join(unreadable[0])})"
+        raise AudioidError(f"{root}: {told}; --library takes the folder of recordings to search")
+    return Library(
+        root,
+        list(known),
+        functional.normalize(torch.stack(list(known.values())).float()),
+        [found[recording] for recording in known],
+        unreadable,
+        passed_over,
+        added=len(known.keys() - kept.keys()),
+        removed=len({recording.path for recording in kept} - {recording.path for recording in found}),
+    )
+
+
+def _renewed(
+    model: Model,
+    root: Path,
+    found: Collection[Recording],
+    kept: Mapping[Recording, Tensor],
+    write: Callable[[Mapping[Recording, Tensor]], None],
+) -> tuple[dict[Recording, Tensor], list[Skipped]]:
+    """The directions of the recordings found, in their order, and what cannot be read; heard is what is not in `kept`.
+
+    What was heard is written at once, since that it cannot be is better known before the work, from time to time, and
+    in the end.
+    """
     known = {recording: kept[recording] for recording in found if recording in kept}
-    unreadable: list[Skipped] = []
     new = [recording for recording in found if recording not in kept]
-    saved, last = set(kept), -SAVE_EVERY  # the first at once: that it cannot be written is better known before the work
+    unreadable: list[Skipped] = []
+    saved, last = set(kept), -math.inf
     heard = directions(model, (root / recording.path for recording in new))
     for recording, (_, direction) in zip(_telling(new), heard, strict=True):
         if isinstance(direction, str):
@@ -127,24 +158,12 @@ def open_library(model: Model, root: Path, file: Path) -> Library:
             continue
         known[recording] = direction.half()
         if time.monotonic() - last > SAVE_EVERY:
-            _write(file, version, known)
+            write(known)
             saved, last = set(known), time.monotonic()
-    if not known:
-        why = f"none of its {len(new)} recordings can be read (first: {unreadable[0][0]}: {unreadable[0][1]})"
-        raise AudioidError(f"{root}: {why if new else 'holds no recordings'}; --library takes the folder to search")
-    if saved != set(known):
-        _write(file, version, known)
-    ordered = [recording for recording in found if recording in known]
-    return Library(
-        root,
-        ordered,
-        functional.normalize(torch.stack([known[recording] for recording in ordered]).float()),
-        [found[recording] for recording in ordered],
-        unreadable,
-        passed_over,
-        added=len(new) - len(unreadable),
-        removed=len({recording.path for recording in kept} - {recording.path for recording in found}),
-    )
+    known = {recording: known[recording] for recording in found if recording in known}
+    if known and known.keys() != saved:
+        write(known)
+    return known, unreadable
 
 
 def _telling(recordings: Collection[Recording]) -> "tqdm[Recording]":
