@@ -182,7 +182,7 @@ def _found(root: Path) -> tuple[dict[Recording, tuple[int, int]], list[Skipped]]
             passed_over.append((str(root / path), reason))
             continue
         try:
-            status = os.stat(root / path)
+            status = os.stat(os.path.join(root, path))  # much faster than `/`
             found[Recording(path, status.st_size, status.st_mtime_ns)] = (status.st_dev, status.st_ino)
         except OSError:  # opening it will tell
             found[Recording(path, -1, -1)] = (-1, -1)
