@@ -4,13 +4,13 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audioid.identification.library import IdentificationModel
+    from audioid.identification.loaded import IdentificationModel
 
 __all__ = ["load_model"]
 
 
 def load_model(*paths: str | PathLike[str], trust: tuple[str, ...] = ()) -> "IdentificationModel":
-    """A trained model for use: see `audioid.identification.library`, which is heavy, so loaded when it is asked for."""
-    from audioid.identification import library
+    """A trained model for use: see `audioid.identification.loaded`, which is heavy, so loaded when it is asked for."""
+    from audioid.identification import loaded
 
-    return library.load_model(*paths, trust=trust)
+    return loaded.load_model(*paths, trust=trust)

@@ -11,7 +11,7 @@ from pathlib import Path
 from audioid.program import STARTED
 
 # The way of the data.
-COMMANDS = ("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify")
+COMMANDS = ("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify", "similar")
 
 
 def main() -> int:

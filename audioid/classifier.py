@@ -21,6 +21,11 @@ class AudioClassifier(nn.Module):
         super().__init__()
         self.transform, self.normalize, self.network = transform, normalize, network
 
+    @property
+    def pictures(self) -> list[TimeFrequencyTransform]:
+        """What it sees of a waveform."""
+        return [self.transform]
+
     def forward(self, waveform: Tensor) -> Tensor:
         return self.classify(self.transform(waveform))
 

@@ -10,12 +10,18 @@ from torch import Tensor
 
 from audioid.errors import AudioidError
 from audioid.sureness import Sureness
+from audioid.transforms.image import TimeFrequencyTransform
 
 
 class Classifier(Protocol):
     """Waveforms `(batch, time)` to features `(batch, n_features)` and logits `(batch, n_classes)`."""
 
     def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    @property
+    def pictures(self) -> list[TimeFrequencyTransform]:
+        """What it sees of a waveform."""
+        ...
 
 
 class Model(Protocol):
@@ -58,6 +64,10 @@ class Answering:
     @property
     def sureness(self) -> Sureness | None:
         return self.model.sureness.tempered() if self.model.sureness else None
+
+    @property
+    def pictures(self) -> list[TimeFrequencyTransform]:
+        return self.model.classifier.pictures
 
     def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """A group is as likely as its classes together, and what is in no group is out of the question."""

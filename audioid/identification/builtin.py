@@ -1,6 +1,7 @@
 """The ready-made model: what comes with audioid, trained on generated sounds alone, both pictures together."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from audioid import model_folder, pretrained
 from audioid.errors import AudioidError
@@ -21,9 +22,24 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
     Raises:
         AudioidError: nothing, or no such picture, comes with audioid; or the folder cannot be used.
     """
-    first, _, picture = name.partition(":")
-    if first != NAME:
-        return model_folder.load(place_for_use(path_argument(name)), trust=trust)
+    folders = folders_of(name)
+    if not _is_ready_made(name):
+        return model_folder.load(folders[0], trust=trust)
+    models = [joined(model_folder.load(folder), LABELS) for folder in folders]
+    if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
+        raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
+    return Together(models) if models[1:] else models[0]
+
+
+def folders_of(name: str) -> list[Path]:
+    """The model folders that `load` makes the model called `name` of.
+
+    Raises:
+        AudioidError: nothing, or no such picture, comes with audioid.
+    """
+    if not _is_ready_made(name):
+        return [place_for_use(path_argument(name))]
+    picture = name.partition(":")[2]
     folders = {
         folder.name: folder for folder in sorted(pretrained.SHIPPED.glob("*")) if (folder / DESCRIPTION).is_file()
     }
@@ -33,7 +49,8 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
         raise AudioidError(
             f"{name}: there is none; choose {' or '.join([NAME, *(f'{NAME}:{one}' for one in folders)])}"
         )
-    models = [joined(model_folder.load(folder), LABELS) for one, folder in folders.items() if picture in ("", one)]
-    if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
-        raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
-    return Together(models) if models[1:] else models[0]
+    return [folder for one, folder in folders.items() if picture in ("", one)]
+
+
+def _is_ready_made(name: str) -> bool:
+    return name.partition(":")[0] == NAME

@@ -67,10 +67,10 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
     Recordings are decoded while the network judges those before. Memory grows with the longest recording alone, where
     `audio.windows=all` hears it to its end.
     """
-    heard_ahead = _heard(model, iter(paths))
-    while batch := list(_batch(heard_ahead)):
-        heard = [clips for _, clips in batch if not isinstance(clips, str)]
-        found = iter(ranked(model, heard, top))
+    heard_ahead = heard(model, iter(paths))
+    while batch := list(next_batch(heard_ahead)):
+        clips_of_each = [clips for _, clips in batch if not isinstance(clips, str)]
+        found = iter(ranked(model, clips_of_each, top))
         for path, clips in batch:
             yield Answer(path, [], clips) if isinstance(clips, str) else replace(next(found), path=path)
 
@@ -88,7 +88,7 @@ def tells_unknown(model: Model) -> bool:
 Heard = tuple[Path, list[Waveform] | str]  # a recording's clips, or why there are none
 
 
-def _heard(model: Model, paths: Iterator[Path]) -> Iterator[Heard]:
+def heard(model: Model, paths: Iterator[Path]) -> Iterator[Heard]:
     """Each recording in order, decoded by several threads, some ahead of who asks."""
     # Of recordings that are heard to their ends few may be large.
     ahead = 2 * BATCH_SIZE if model.audio.get("windows", 1) == 1 else 1
@@ -112,7 +112,7 @@ def _decoded(model: Model, path: Path) -> Heard:
         return path, "holds no recordings" if path.is_dir() else error.reason
 
 
-def _batch(heard: Iterator[Heard]) -> Iterator[Heard]:
+def next_batch(heard: Iterator[Heard]) -> Iterator[Heard]:
     """The next recordings, until there are enough clips, or what has none."""
     count = 0
     while count < BATCH_SIZE and (found := next(heard, None)) is not None:
@@ -146,19 +146,35 @@ def ranked(model: Model, clips: Sequence[list[Waveform]], top: int) -> list[Answ
 def judged(model: Model, clips: Sequence[list[Waveform]]) -> tuple[Tensor, list[tuple[Tensor, Tensor | None]]]:
     """Log-probabilities `(recordings, labels)` of recordings with their clips, and those of each of the models that
     answer together, with unknown scores less the threshold `(recordings,)`, None where it cannot tell."""
-    waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
-    counts = torch.tensor([len(each) for each in clips])
+    waveforms, counts = _joined(clips)
     every = [_of_one(part, waveforms, counts) for part in parts_of(model)]
     return torch.stack([each for each, _ in every]).mean(0).log_softmax(1), every
 
 
-def _of_one(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor | None]:
+@torch.inference_mode()
+def mean_features(model: Model, clips: Sequence[list[Waveform]]) -> Tensor:
+    """Of recordings with their clips, the means of these clips' features `(recordings, n_features)`."""
+    return _of_clips(model, *_joined(clips))[0]
+
+
+def _joined(clips: Sequence[list[Waveform]]) -> tuple[Tensor, Tensor]:
+    """All clips `(clips, time)`, and how many each recording has `(recordings,)`."""
+    waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
+    return waveforms, torch.tensor([len(each) for each in clips])
+
+
+def _of_clips(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Features `(recordings, n_features)` and log-probabilities `(recordings, labels)` before any temperature."""
     features, logits = map(torch.cat, zip(*map(model.classifier.judge, waveforms.split(BATCH_SIZE)), strict=True))
-    found = log_probabilities(logits.double(), counts)
+    means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
+    return means, log_probabilities(logits.double(), counts)
+
+
+def _of_one(model: Model, waveforms: Tensor, counts: Tensor) -> tuple[Tensor, Tensor | None]:
+    features, found = _of_clips(model, waveforms, counts)
     if not model.sureness:
         return found, None
     found = (found / model.sureness.temperature.double()).log_softmax(1)
     if not model.sureness.threshold.isfinite():
         return found, None
-    means = torch.segment_reduce(features, "mean", lengths=counts, axis=0)
-    return found, model.sureness.unknown_scores(means) - model.sureness.threshold
+    return found, model.sureness.unknown_scores(features) - model.sureness.threshold

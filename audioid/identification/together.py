@@ -10,6 +10,7 @@ from torch import Tensor
 from audioid.errors import AudioidError
 from audioid.identification.answers import Classifier, Model, only
 from audioid.sureness import Sureness
+from audioid.transforms.image import TimeFrequencyTransform
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Together:
     @property
     def sureness(self) -> Sureness | None:
         return None  # each of the models has its own
+
+    @property
+    def pictures(self) -> list[TimeFrequencyTransform]:
+        return [picture for model in self.models for picture in model.classifier.pictures]
 
     def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """The features of all, side by side, `(batch, n_features)`, and logits `(batch, n_classes)`."""
