@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from audioid.commands import timeline
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
 from audioid.program import program
@@ -117,7 +118,7 @@ def main() -> int:
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders or globs")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
-    parser.add_argument("--format", choices=WRITERS, default="table", help="default: table")
+    parser.add_argument("--format", choices=[*WRITERS, timeline.AUDACITY], default="table", help="default: table")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
     )
@@ -125,18 +126,22 @@ def main() -> int:
         "--labels", metavar="NAME,...", help="the only names to choose from; the model's all, if not given"
     )
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="where to write; the screen if not given")
+    timeline.add_arguments(parser)
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     try:
         arguments = parser.parse_args()
         if arguments.top < 1:
             parser.error("--top: must be at least 1")
+        timeline.check(arguments)
         from audioid.identification import answers, builtin
         from audioid.identification.identify import find_recordings, identify, tells_unknown
 
         model = builtin.load(arguments.model, trust=arguments.trust)
         if arguments.labels is not None:
             model = answers.only(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
+        if timeline.is_asked(arguments):
+            return timeline.work(model, arguments)
         top = min(arguments.top, len(model.labels))
         layout = Layout(model.labels, top, tells_unknown(model))
         passed_over: list[Skipped] = []

@@ -64,12 +64,12 @@ def identify(model: Model, paths: Iterable[Path], *, top: int) -> Iterator[Answe
     paths = iter(paths)
     while batch := list(_batch(model, paths)):
         heard = [clips for _, clips in batch if not isinstance(clips, str)]
-        ranked = iter(_ranked(model, heard, top))
+        found = iter(ranked(model, heard, top))
         for path, clips in batch:
             if isinstance(clips, str):
                 yield Answer(path, [], clips)
             else:
-                names, unknown_score = next(ranked)
+                names, unknown_score = next(found)
                 yield Answer(path, names, unknown_score=unknown_score)
 
 
@@ -92,7 +92,8 @@ def _batch(model: Model, paths: Iterator[Path]) -> Iterator[tuple[Path, list[Wav
 
 
 @torch.inference_mode()
-def _ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
+def ranked(model: Model, clips: list[list[Waveform]], top: int) -> list[tuple[list[tuple[str, float]], float | None]]:
+    """Of recordings, by the clips of each: the `top` likeliest names with probabilities, and the unknown score."""
     if not clips:
         return []
     waveforms = torch.from_numpy(np.stack(list(chain.from_iterable(clips))))
