@@ -26,7 +26,11 @@ Recordings = Iterable[tuple[Path, Iterable["Segment"]]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("long recordings", "what is heard when; rows of start, end, name, probability")
+    group = parser.add_argument_group(
+        "long recordings",
+        "what is heard when: rows of start, end, name, probability, or with --format audacity a label track (where there "
+        "are several recordings, one for each in the folder --out)",
+    )
     group.add_argument("--window", type=float, metavar="SECONDS", help="name windows so long; else the model's clips")
     group.add_argument("--hop", type=float, metavar="SECONDS", help="a window every so often; else one after another")
     group.add_argument("--onsets", action="store_true", help="name each hit, from its onset to the next")

@@ -177,10 +177,10 @@ def count_silent(wave: Waveform) -> int:
     return max(0, int(np.argmax(size > LEAD * peak)) - 1) if peak >= SILENCE else wave.size
 
 
-def mono_blocks(file: soundfile.SoundFile, frames: int, values: int = BLOCK_VALUES) -> Iterator[Waveform]:
+def mono_blocks(file: soundfile.SoundFile, frames: int, values: int | None = None) -> Iterator[Waveform]:
     """The next `frames` frames, or as many as there are, averaged over channels, each block of so many `values`."""
     frames = min(frames, file.frames - file.tell()) if file.seekable() else frames
-    step = max(1, values // file.channels)
+    step = max(1, (values or BLOCK_VALUES) // file.channels)
     while frames > 0:
         block, last = _read(file, min(step, frames))
         if not len(block):

@@ -23,6 +23,7 @@ WIDTH, HEIGHT, ROW = 9.0, 3.0, 0.22  # inches: of the figure, of the spectrogram
 COLUMNS = 1000  # at least, of a recording that has so many; fewer than twice that
 BANDS_PER_OCTAVE = 16
 RANGE = 80.0  # decibels
+MOST_EDGES = 100  # segments
 
 
 def write_picture(file: Path, path: Path, segments: Sequence[Segment], *, sample_rate: int) -> None:
@@ -46,8 +47,9 @@ def draw(path: Path, segments: Sequence[Segment], *, sample_rate: int) -> Figure
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[ROW * rows, HEIGHT])
     for row, name in enumerate(names):
         spans = [(each.start, each.end - each.start) for each in segments if each.label == name]
-        # White between hits that follow one another.
-        upper.broken_barh(spans, (row - 0.4, 0.8), color=colour(row), edgecolor="white", linewidth=0.3)
+        # White between hits that follow one another; of many it would be all that is seen.
+        edge = 0.3 if len(segments) <= MOST_EDGES else 0
+        upper.broken_barh(spans, (row - 0.4, 0.8), color=colour(row), edgecolor="white", linewidth=edge)
     name_rows(upper, [short(name) for name in names] or [""])
     upper.set_title(short(path.name), parse_math=False)
     upper.tick_params(axis="x", bottom=False, labelbottom=False)

@@ -19,8 +19,8 @@ from audioid.identification.onsets import Onsets
 from audioid.identification.tails import window_length, without_tail
 
 BATCH_SIZE = 64
-# Silence is what is below the first (a sine of full scale has 0), or so many decibels below the loudest so far. There is
-# no name for the hiss of a recorder, which begins before anything loud does, nor for what a sound leaves in a room.
+# Silence is what is below the first (a sine of full scale has 0), or so many decibels below the loudest so far: there
+# is no name for the hiss of a recorder, which begins before anything loud does, nor for what a sound leaves in a room.
 SILENT_DBFS = -70.0
 SILENT_BELOW = 50.0
 

@@ -138,9 +138,9 @@ def test_windows_are_where_they_are_said_and_stand_for_all_of_the_recording(
 
 def test_neighbours_of_one_name_are_one_segment() -> None:
     a, b = (lambda start, p: Segment(start, start + 1, "a", p)), (lambda start, p: Segment(start, start + 1, "b", p))
-    rows = [None, a(1, 0.5), a(2, 1.0), a(3, 0.9), b(4, 0.5), None, None, b(7, 0.5), a(9, 0.7), None]
+    rows = [None, a(1, 0.25), a(2, 1.0), a(3, 1.0), b(4, 0.5), None, None, b(7, 0.5), a(9, 0.7), None]
     assert list(merged(rows)) == [
-        Segment(1, 4, "a", 0.8),
+        Segment(1, 4, "a", 0.75),
         Segment(4, 5, "b", 0.5),
         Segment(7, 8, "b", 0.5),
         Segment(9, 10, "a", 0.7),
