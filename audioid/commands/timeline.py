@@ -28,8 +28,8 @@ Recordings = Iterable[tuple[Path, Iterable["Segment"]]]
 def add_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group(
         "long recordings",
-        "what is heard when: rows of start, end, name, probability, or with --format audacity a label track (where there "
-        "are several recordings, one for each in the folder --out)",
+        "what is heard when: rows of start, end, name, probability; with --format audacity a label track, of several "
+        "recordings one each in the folder --out",
     )
     group.add_argument("--window", type=float, metavar="SECONDS", help="name windows so long; else the model's clips")
     group.add_argument("--hop", type=float, metavar="SECONDS", help="a window every so often; else one after another")

@@ -27,7 +27,7 @@ BEFORE, AFTER = 0.03, 0.03  # an onset is the largest within
 MEAN_BEFORE, MEAN_AFTER = 0.05, 0.07  # and above the mean within
 ABOVE = 0.08  # by this much, of bels a band on average
 APART = 0.05  # at least
-AHEAD = 0.03  # how far ahead the loudest is looked for
+AHEAD = 1.0  # how far ahead the loudest is looked for
 EARLY = 0.01  # how long before the peak a sound begins: rather too long than that its attack is missed
 
 
@@ -87,8 +87,8 @@ class Onsets:
         count = len(self.bands) - self.ahead
         if count <= 0:
             return np.zeros(0, np.float32)
-        # Levels are relative to the loudest so far, so that a quiet recording has the onsets of a loud one; and to
-        # what comes at once, or else the first sound would be as loud as can be in its first millisecond.
+        # Levels are relative to the loudest so far, so that a quiet recording has the onsets of a loud one; and to what
+        # comes next, or else noise before the first sound would begin as loudly as can be, and that sound too early.
         loudest = np.maximum.accumulate(np.maximum(self.bands.max(axis=1), self.loudest))
         self.loudest = loudest[count - 1]
         levels = np.log10(self.bands[:count] / loudest[self.ahead :, None] + np.float32(10 ** (-RANGE / 20)))

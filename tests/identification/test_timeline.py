@@ -102,7 +102,7 @@ def cut_up(wave: Waveform, size: int) -> Iterator[Waveform]:
 
 def clicks(seconds: list[float], length: float, sizes: list[float] | None = None) -> Waveform:
     """Bursts of noise that die away within some 20 ms, at these times, over faint noise."""
-    rng, wave = np.random.default_rng(1), noise(length, 1e-5)
+    rng, wave = np.random.default_rng(1), noise(length, 1e-4)
     for at, size in zip(seconds, sizes or [0.5] * len(seconds), strict=True):
         time = np.arange(round(0.1 * RATE)) / RATE
         burst = size * rng.uniform(-1, 1, len(time)) * np.exp(-time / 0.02)
