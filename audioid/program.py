@@ -23,5 +23,6 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        if not gc.get_freeze_count():  # what came since a first command in this process may be garbage by now
+            gc.freeze()
         gc.enable()

@@ -38,15 +38,15 @@ def render(index: Index, images: StoredRows, folder: Path, *, signed: bool) -> N
 def png_names(index: Index) -> list[PurePosixPath]:
     """`LABEL/NAME.png` for each recording, a folder for each label, none of which leads elsewhere."""
     taken: Counter[str] = Counter()
-    folders = {label: _free_name(label, taken) for label in index.classes}
+    folders = {label: free_name(label, taken) for label in index.classes}
     taken_in = {label: Counter[str]() for label in index.classes}
     return [
-        PurePosixPath(folders[label], f"{_free_name(PurePosixPath(path).stem, taken_in[label])}.png")
+        PurePosixPath(folders[label], f"{free_name(PurePosixPath(path).stem, taken_in[label])}.png")
         for path, label in zip(index.table["path"], index.table["label"], strict=True)
     ]
 
 
-def _free_name(wanted: str, taken: Counter[str]) -> str:
+def free_name(wanted: str, taken: Counter[str]) -> str:
     """`wanted` as a name that any file system takes, with a number where that is in `taken`, to which it is added."""
     name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", wanted)).strip(" .")
     name = name.encode(errors="ignore")[:MAX_NAME].decode(errors="ignore").rstrip(" .") or "_"

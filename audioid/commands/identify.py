@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from audioid.commands import timeline
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
 from audioid.program import loading, program
@@ -95,7 +96,7 @@ def arguments_of_command() -> argparse.Namespace:
         "--with", action="append", default=[], metavar="MODEL", dest="others", help="another model, to answer together"
     )
     parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+    parser.add_argument("--format", choices=[*FORMATS, timeline.AUDACITY], default="table", help="default: table")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
     )
@@ -121,6 +122,7 @@ def arguments_of_command() -> argparse.Namespace:
     )
     sorting.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     sorting.add_argument("--undo", type=path_argument, metavar="FILE", help="take back what this file tells of")
+    timeline.add_arguments(parser)
     found = parser.parse_intermixed_args()
     found.how = next((name for name in DONE if getattr(found, f"{name}_to")), None)
     if found.undo:
@@ -135,6 +137,9 @@ def arguments_of_command() -> argparse.Namespace:
         parser.error("--min-confidence: must be from 0 to 1, such as 0.8")
     if not found.how and (found.min_confidence or found.rename != "{name}" or found.dry_run):
         parser.error("--min-confidence, --rename, --dry-run: nothing is sorted; add --copy-to, --move-to or --link-to")
+    timeline.check(found)
+    if timeline.is_asked(found) and found.how:
+        parser.error("--window, --hop, --onsets: a recording of several names has no folder; leave out the sorting")
     return found
 
 
@@ -147,6 +152,8 @@ def main() -> int:
             take_back(arguments.undo)
             return 0
         told = work(arguments)
+        if told is None:
+            return 0
     except AudioidError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -157,8 +164,8 @@ def main() -> int:
     return 0
 
 
-def work(arguments: argparse.Namespace) -> Told:
-    """Names what was asked for, writes it, sorts it."""
+def work(arguments: argparse.Namespace) -> Told | None:
+    """Names what was asked for, writes it, sorts it; None where it was timelines."""
     with loading():
         from audioid.identification import builtin
         from audioid.identification.formats import WRITERS, Layout
@@ -169,6 +176,9 @@ def work(arguments: argparse.Namespace) -> Told:
     model = together({name: builtin.load(name, trust=arguments.trust) for name in names})
     if arguments.labels is not None:
         model = among(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
+    if timeline.is_asked(arguments):
+        timeline.work(model, _paths(arguments.paths), arguments)
+        return None
     top, n_models = min(arguments.top, len(model.labels)), len(parts_of(model))
     layout = Layout(model.labels, top, tells_unknown(model), n_models)
     passed_over: list[Skipped] = []

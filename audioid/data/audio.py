@@ -126,7 +126,7 @@ def count_frames(file: soundfile.SoundFile) -> int:
     """Frames of a file just opened: as its header says, else as decoding finds (within `SEARCH_VALUES`)."""
     if file.frames < UNKNOWN_FRAMES:
         return int(file.frames)
-    return sum(map(len, _mono_blocks(file, SEARCH_VALUES // file.channels)))
+    return sum(map(len, mono_blocks(file, SEARCH_VALUES // file.channels)))
 
 
 def _text(error: soundfile.LibsndfileError) -> str:
@@ -195,9 +195,9 @@ def _from_sound_on(file: soundfile.SoundFile, frames: int) -> Waveform:
 
     Silence is no part of a sound: programs and MP3 encoders put some before it, and names must not depend on how much.
     """
-    wave = _joined(_mono_blocks(file, frames))
-    while silent := _count_silent(wave):
-        more = _joined(_mono_blocks(file, silent))
+    wave = _joined(mono_blocks(file, frames))
+    while silent := count_silent(wave):
+        more = _joined(mono_blocks(file, silent))
         if silent == wave.size and not more.size:  # to its end
             return wave
         wave = np.concatenate([wave[silent:], more])
@@ -208,17 +208,17 @@ def _joined(blocks: Iterator[Waveform]) -> Waveform:
     return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 
-def _count_silent(wave: Waveform) -> int:
+def count_silent(wave: Waveform) -> int:
     """Samples before the first that is heard beside the loudest, but for one, from which a wave may rise."""
     size = np.abs(wave)
     peak = float(size.max(initial=0.0))
     return max(0, int(np.argmax(size > LEAD * peak)) - 1) if peak >= SILENCE else wave.size
 
 
-def _mono_blocks(file: soundfile.SoundFile, frames: int) -> Iterator[Waveform]:
-    """The next `frames` frames, or as many as there are, averaged over channels."""
+def mono_blocks(file: soundfile.SoundFile, frames: int, values: int | None = None) -> Iterator[Waveform]:
+    """The next `frames` frames, or as many as there are, averaged over channels, each block of so many `values`."""
     frames = min(frames, file.frames - file.tell()) if file.seekable() else frames
-    step = max(1, BLOCK_VALUES // file.channels)
+    step = max(1, (values or BLOCK_VALUES) // file.channels)
     while frames > 0:
         block, last = _read(file, min(step, frames))
         if not len(block):
@@ -247,7 +247,7 @@ def _skip(file: soundfile.SoundFile, frames: int) -> None:
     if file.seekable() and file.frames < UNKNOWN_FRAMES:
         file.seek(frames)
     else:
-        for _ in _mono_blocks(file, frames):
+        for _ in mono_blocks(file, frames):
             pass
 
 
@@ -287,7 +287,7 @@ def hop_power(file: soundfile.SoundFile) -> tuple[int, NDArray[np.float64]]:
     just opened, as far as it is searched."""
     hop = math.ceil(file.samplerate * HOP_SECONDS)
     powers, rest = [], np.empty(0, np.float32)
-    for block in _mono_blocks(file, SEARCH_VALUES // file.channels):
+    for block in mono_blocks(file, SEARCH_VALUES // file.channels):
         block = np.concatenate([rest, block])
         whole = len(block) // hop * hop
         powers.append(block[:whole].reshape(-1, hop).var(axis=1, dtype=np.float64))

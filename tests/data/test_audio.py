@@ -289,7 +289,7 @@ def test_a_truncated_mp3_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
 
 def test_a_header_cut_to_nothing_decodes_to_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.wav", np.zeros(9))
-    monkeypatch.setattr(audio, "_mono_blocks", lambda *_: iter([]))
+    monkeypatch.setattr(audio, "mono_blocks", lambda *_: iter([]))
     with pytest.raises(Unreadable, match="breaks off"):
         read(path)
 
