@@ -180,11 +180,7 @@ def test_a_window_is_named_as_a_recording_of_its_own(tmp_path: Path) -> None:
     heard: list[Waveform] = []
 
     class Listening(Loudest):
-        @property
-    def pictures(self) -> list[TimeFrequencyTransform]:
-        return []
-
-    def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
             heard.extend(waveform.numpy())
             return super().judge(waveform)
 
