@@ -23,6 +23,5 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what came since a first command in this process may be garbage by now
-            gc.freeze()
+        gc.freeze()
         gc.enable()

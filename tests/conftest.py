@@ -1,5 +1,6 @@
 """Corpora and commands that several tests use."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,12 @@ def write_tones(root: Path, per_class: int = 12) -> Path:
             noise = 0.05 * rng.standard_normal(len(time))
             soundfile.write(root / label / f"kit{number % 4}_{number}.wav", 0.5 * tone + noise, RATE)
     return root
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command keeps what it has imported to the end of its process; here many share one, and leave garbage."""
+    monkeypatch.setattr(gc, "freeze", lambda: None)
 
 
 @pytest.fixture(autouse=True)
