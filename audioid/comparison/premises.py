@@ -27,6 +27,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
         *_leaks(runs),
         *_known_before(runs),
         *_beginnings(arms),
+        *_calibration(runs, measure),
         *_splits(runs),
         *_sizes(runs, evidence, measure, margin),
         *_settings(arms),
@@ -80,6 +81,15 @@ def _beginnings(arms: Sequence[Arm]) -> Iterator[str]:
         yield (
             f"The arms are not at the same {key}: {told}. The difference is that of the beginnings too; a sweep "
             "with one value of it compares the arms alone."
+        )
+
+
+def _calibration(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
+    calibrated = [run.test_ece is not None for run in runs]
+    if measure.key == "test_loss" and len(set(calibrated)) > 1:
+        yield (
+            f"{calibrated.count(False)} of the runs are from before probabilities were calibrated, which their losses "
+            "are the higher for; run them again to compare losses."
         )
 
 

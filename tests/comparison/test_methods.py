@@ -143,6 +143,18 @@ def begun(write_run: Any, transform: str, chosen: str, source: str | None, digit
     write_run(transform, 0, 0.9, settings=settings, pretrained=pretrained)
 
 
+def test_the_paragraph_says_what_to_expect_of_answers(write_run: Any, tmp_path: Path) -> None:
+    for transform, after in (("cwt", 0.02), ("fft", 0.031)):
+        for split, rejected in enumerate((0.04, 0.06)):
+            sure = {"test_ece_uncalibrated": 0.1, "test_ece": after, "known_rejected": rejected}
+            write_run(transform, split, 0.9, split_seed=split, **sure, generated_rejected=0.8)
+    (study,) = studies(find_runs(tmp_path)[0])
+    text = methods(study)
+    assert "for cwt by 2.0 points of probability (10.0 before), calling unknown 5 % of test recordings, 80 % of" in text
+    assert "; for fft by 3.1 points of probability (10.0 before), calling unknown 5 % of test recordings" in text
+    assert "unknown recordings" not in text
+
+
 def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:
     begun(write_run, "cwt", "auto", None)
     begun(write_run, "fft", "auto", None)

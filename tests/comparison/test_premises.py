@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from audioid.comparison.measures import MEASURES
 from audioid.comparison.records import find_runs
 from audioid.comparison.study import Comparison, studies
 
@@ -37,6 +38,16 @@ def test_where_all_is_well_nothing_is_warned_of(write_run: Any, tmp_path: Path) 
 def test_seeds_that_were_trained_as_one_cost_less_each(write_run: Any, tmp_path: Path) -> None:
     both(write_run, parallel_seeds=3)
     assert "3 seeds were trained as one: seconds are a run's share, memory that of all" in warned(tmp_path)
+
+
+def test_losses_of_before_there_was_a_calibration(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        for split in range(5):
+            calibrated = {"test_ece": 0.02} if transform == "cwt" else {}
+            write_run(transform, split, 0.9, split_seed=split, **calibrated)
+    found = {metric: studies(find_runs(tmp_path)[0], metric=metric)[0].comparisons[0].warnings for metric in MEASURES}
+    assert "5 of the runs are from before probabilities were calibrated" in "\n".join(found["test_loss"])
+    assert "calibrated" not in "\n".join(found["test_accuracy"])
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
