@@ -18,6 +18,7 @@ from audioid.data.store import Store, StoredRows
 from audioid.data.walk import Skipped
 from audioid.errors import AudioidError
 from audioid.pipeline import stages
+from audioid.pipeline.background import background_count
 from audioid.pipeline.clip_length import with_clip_length
 from audioid.pipeline.generated import generated_index, generated_waveforms
 from audioid.schema import GeneratedDataSettings, Settings
@@ -158,7 +159,8 @@ def _check_room(settings: Settings, index: Index) -> None:
     """Raises AudioidError where the store cannot hold all waveforms and images, so that some would push others out."""
     pixels = transform_class(settings.transform.name).channels * settings.image.size**2
     clips = stages.clips_of(index.table.drop_duplicates("checksum")["seconds"], settings.audio.model_dump())
-    needed = len(clips.owners) * 4 * (settings.audio.n_samples + pixels) / 2**30
+    beside = 0 if isinstance(settings.data, GeneratedDataSettings) else background_count(settings.audio)
+    needed = (len(clips.owners) + beside) * 4 * (settings.audio.n_samples + pixels) / 2**30
     if needed > settings.store.max_gib:
         raise AudioidError(f"store.max_gib: {settings.store.max_gib:g} is too little for {needed:.2g} GiB; raise it")
 
