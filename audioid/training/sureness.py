@@ -128,9 +128,9 @@ def judged_sureness(
     found, parts = evaluation.log_probabilities, prepared.split
     val, test = (prepared.index.targets[rows] for rows in (parts.val, parts.test))
     n_features = evaluation.features["train"].shape[1]
-    _, deciding, judging = (
+    deciding, judging = (
         features_of(classifier, _images_of(some, classifier, settings), device).reshape(-1, n_features)
-        for some in _thirds(unknown)
+        for some in _thirds(unknown)[1:]
     )
     temperature = fitted_temperature(found["val"], val)
     sureness = held_to(
