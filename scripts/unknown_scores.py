@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import ShrunkCovariance
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
@@ -38,13 +38,16 @@ class Learned:
         return PCA(min(AXES, *self.features.shape)).fit(self.features)
 
     def squared_distances(self, features: Array, *, to_classes: bool) -> Array:
-        """Of Mahalanobis: to the nearest class's mean by the covariance within classes, or to the mean of all."""
+        """Of Mahalanobis: to the nearest class's mean by the covariance within classes, or to the mean of all.
+
+        Both covariances are drawn towards a ball by the same share, else their difference says how much they were.
+        """
         own, places = self.axes.transform(self.features), self.axes.transform(features)
         targets = self.targets if to_classes else np.zeros_like(self.targets)
         classes = [targets == number for number in np.unique(targets)]
         means = [own[here].mean(0) for here in classes]
         centred = np.concatenate([own[here] - mean for here, mean in zip(classes, means, strict=True)])
-        inside = LedoitWolf(assume_centered=True).fit(centred)
+        inside = ShrunkCovariance(shrinkage=0.1, assume_centered=True).fit(centred)
         return np.min([inside.mahalanobis(places - mean) for mean in means], axis=0)
 
     def neighbour_distance(self, features: Array, count: int) -> Array:
