@@ -1,5 +1,9 @@
 """A model of tones that several tests ask, and one that tells them from noise."""
 
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +82,32 @@ def sure(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     known_so = model_folder.Sure(sureness, paths, dict.fromkeys(shares, 0.0))
     model_folder.save(folder, classifier, labels=LABELS, sure=known_so, **SETTINGS)
     return folder
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the `SCRIPT` of the module that asks in this process, where torch is imported already."""
+    script = str(request.module.SCRIPT)
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        code = 0
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+            if isinstance(end.code, str):  # as the interpreter does
+                print(end.code, file=sys.stderr)
+        return Done(code, *capfd.readouterr())
+
+    return run

@@ -4,12 +4,10 @@ import io
 import json
 import math
 import os
-import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from audioid.data import audio
 from audioid.data.index import index_folder
 from audioid.identification import answers
 from audioid.identification.identify import BATCH_SIZE, find_recordings, identify
-from tests.identification.conftest import LABELS, RATE, SETTINGS, tone
+from tests.identification.conftest import LABELS, RATE, SETTINGS, Run, tone
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "identify.py"
 
@@ -46,34 +44,6 @@ def recordings(tmp_path: Path) -> Path:
     (root / "notes.txt").write_text("not a recording")
     (root / "low" / "._a.wav").write_bytes(b"hidden")
     return root
-
-
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the script in this process, where torch is imported already."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-            if isinstance(end.code, str):  # as the interpreter does
-                print(end.code, file=sys.stderr)
-        return Done(code, *capfd.readouterr())
-
-    return run
 
 
 def test_names_what_is_heard_and_goes_on_after_what_cannot_be_read(trained: Path, recordings: Path) -> None:

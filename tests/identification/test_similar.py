@@ -5,12 +5,11 @@ import json
 import os
 import pickle
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from audioid.identification.similar import similar
 from audioid.model_folder import TrainedModel
 from audioid.sureness import Sureness
 from tests.conftest import RATE, Ship, write_tones
+from tests.identification.conftest import Run
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "similar.py"
 SMALL = ["image.size=24", "model.width=4", "audio.seconds=0.25", f"audio.sample_rate={RATE}"]
@@ -60,34 +60,6 @@ def tones(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(model: TrainedModel, folder: Path, tones: Path) -> Callable[[], Library]:
     return lambda: open_library(model, tones, index_file(tones, [folder]))
-
-
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the script in this process, where torch is imported already."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-            if isinstance(end.code, str):  # as the interpreter does
-                print(end.code, file=sys.stderr)
-        return Done(code, *capfd.readouterr())
-
-    return run
 
 
 def write_noise(path: Path, seed: int, seconds: float = 0.25) -> Path:
