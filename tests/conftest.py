@@ -43,7 +43,7 @@ def nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def small_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few sounds beside which it is told what is unknown: what they come to is of no interest to most tests."""
-    monkeypatch.setattr(background, "MOST", 40)
+    monkeypatch.setattr(background, "MOST", 4)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 
 from audioid.errors import AudioidError
 from audioid.model_folder import load
+from audioid.pipeline import background
 from audioid.schema import FolderDataSettings
 from audioid.training.sureness import calibration_error, chosen_threshold, find_unknown, fitted_temperature
 from tests.conftest import RATE, Command, write_tones
@@ -69,6 +70,7 @@ def test_a_run_says_how_sure_its_model_is(
     tmp_path: Path, noises: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(background, "MOST", 60)
     write_tones(tmp_path / "corpus", per_class=40)
     corpus = ["data=folder", "data.root=corpus", *SHORT, "unknown.false_rejections=0.1"]
     assert command(*corpus, "hydra.run.dir=plain") == 0
