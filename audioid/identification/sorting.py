@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
+from audioid.data.walk import AUDIO_SUFFIXES
 from audioid.errors import AudioidError
 from audioid.identification.identify import Answer
 
@@ -185,7 +186,9 @@ def _read_steps(file: Path) -> list[Step]:
     except (ValueError, TypeError, RecursionError) as error:
         raise AudioidError(f"{file}: is no list of steps ({error}); name the file that sorting has left") from error
     for step in steps:
-        if not Path(os.path.normpath(step.made)).is_relative_to(root):
+        # Also of a path that leads through links, which whoever made the folder may have put there.
+        place = Path(os.path.normpath(step.made))
+        if not (place.is_relative_to(root) and place.parent.resolve().is_relative_to(root.resolve())):
             raise AudioidError(f"{file}: names {step.made}, which is not below {root}; it was not left by sorting")
     return steps
 
@@ -197,6 +200,8 @@ def _take_back(step: Step) -> str:
         if not os.path.lexists(made):
             return "is not there any more"
         if step.how == "move":
+            if made.suffix.lower() not in AUDIO_SUFFIXES or source.suffix != made.suffix:
+                return f"is no recording by its name; move it back to {source} yourself"
             if os.path.lexists(source):
                 return f"there is another {source} now"
             source.parent.mkdir(parents=True, exist_ok=True)
@@ -206,7 +211,9 @@ def _take_back(step: Step) -> str:
                 return "is no link any more"
             made.unlink()
         else:
-            if made.is_symlink() or not source.is_file() or source.read_bytes() != made.read_bytes():
+            if made.is_symlink() or not source.is_file() or os.path.samefile(source, made):
+                return f"is no copy of {source}"
+            if not filecmp.cmp(source, made, shallow=False):
                 return f"is not what {source} is any more"
             made.unlink()
     except OSError as error:

@@ -64,11 +64,11 @@ def together(models: dict[str, Model]) -> Model:
     """
     (first, chosen), *others = models.items()
     for name, model in others:
-        if set(model.labels) != set(chosen.labels):
-            strange = sorted(set(model.labels) ^ set(chosen.labels))[0]
-            raise AudioidError(f"{name}: knows other names than {first}, such as {strange}; name models of one corpus")
         if model.labels != chosen.labels:
-            raise AudioidError(f"{name}: has its names in another order than {first}; name models of one corpus")
+            strange = sorted(set(model.labels) ^ set(chosen.labels)) or ["their order"]
+            raise AudioidError(
+                f"{name}: knows other names than {first}, such as {strange[0]}; name models of one corpus"
+            )
         for key, value in model.audio.items():
             if chosen.audio.get(key, value) != value:
                 told = f"audio.{key} {value}, not {chosen.audio.get(key)} as {first}"

@@ -259,6 +259,11 @@ def test_several_models_answer_together(run: Run, trained: Path, sure: Path, rec
     some = run(sure, "--with", other, file, "--labels", "low,high", "--format", "csv").stdout
     assert some.splitlines()[0].endswith(",unknown,unknown_score,agree,error")
 
+    other_audio = description | {"audio": description["audio"] | {"level": "peak"}}
+    (other / "model.json").write_text(json.dumps(other_audio))
+    done = run(sure, "--with", other, file)
+    assert done.returncode == 1
+    assert f"error: {other}: hears recordings differently (audio.level peak, not none as {sure})" in done.stderr
     description["labels"] = ["high", "low", "bird"]
     (other / "model.json").write_text(json.dumps(description))
     done = run(sure, "--with", other, file)

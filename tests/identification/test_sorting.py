@@ -165,3 +165,36 @@ def test_a_file_of_steps_from_elsewhere_touches_nothing(
     with pytest.raises(AudioidError, match=message):
         undo(out / "undo.jsonl", print)
     assert contents(tmp_path) == before
+
+
+def test_links_in_a_folder_from_elsewhere_lead_nowhere(files: list[Path], out: Path, tmp_path: Path) -> None:
+    (out / "kick").symlink_to(tmp_path / "in", target_is_directory=True)
+    step = {"how": "copy", "source": str(files[2]), "made": str(out / "kick" / "c.wav")}
+    (out / "undo.jsonl").write_text(json.dumps(step))
+    with pytest.raises(AudioidError, match="which is not below"):
+        undo(out / "undo.jsonl", print)
+    assert files[2].read_text() == "sound 2"
+
+
+@pytest.mark.parametrize(
+    ("how", "source", "made", "reason"),
+    [
+        ("copy", "kick/c.wav", "kick/c.wav", "is no copy of"),
+        ("move", "start.desktop", "kick/start.desktop", "is no recording by its name"),
+        ("move", "start.desktop", "kick/c.wav", "is no recording by its name"),
+        ("link", "c.wav", "kick/c.wav", "is no link any more"),
+        ("copy", "c.wav", "kick/gone.wav", "is not there any more"),
+    ],
+)
+def test_steps_that_sorting_never_does_are_not_taken_back(
+    out: Path, how: str, source: str, made: str, reason: str
+) -> None:
+    (out / "kick").mkdir()
+    for name in ("c.wav", "start.desktop"):
+        (out / "kick" / name).write_text("content")
+    step = {"how": how, "source": str(out / source), "made": str(out / made)}
+    (out / "undo.jsonl").write_text(json.dumps(step))
+    before, told = contents(out), list[str]()
+    assert undo(out / "undo.jsonl", told.append) == 0
+    assert reason in told[0]
+    assert contents(out).keys() == before.keys()
