@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 from audioid.commands.identify import tell_passed_over
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
-from audioid.program import program
+from audioid.identification.json_list import write_list
+from audioid.program import loading, program
 from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
@@ -48,16 +49,16 @@ def write_csv(every: Iterable["Found"], out: TextIO) -> None:
 
 def write_json(every: Iterable["Found"], out: TextIO) -> None:
     """A list with a line for each question."""
-    before = "["
-    for found in every:
-        neighbours = [
-            {"rank": rank, "path": str(each.path), "similarity": round(each.similarity, 4), "label": each.label}
-            for rank, each in enumerate(found.neighbours, 1)
-        ]
-        row = {"question": str(found.path), "neighbours": neighbours, "error": found.error}
-        out.write(f"{before}\n{json.dumps(row, ensure_ascii=False)}")
-        before = ","
-    out.write("\n]\n")
+    write_list(map(_as_json, every), out)
+
+
+def _as_json(found: "Found") -> str:
+    neighbours = [
+        {"rank": rank, "path": str(each.path), "similarity": round(each.similarity, 4), "label": each.label}
+        for rank, each in enumerate(found.neighbours, 1)
+    ]
+    row = {"question": str(found.path), "neighbours": neighbours, "error": found.error}
+    return json.dumps(row, ensure_ascii=False)
 
 
 WRITERS: dict[str, Callable[[Iterable["Found"], TextIO], None]] = {
@@ -132,10 +133,11 @@ def main() -> int:
             parser.error("--top: must be at least 1")
         if arguments.page and arguments.page.suffix != ".html":
             raise AudioidError(f"--page: {arguments.page} is no name of a page; let it end in .html")
-        from audioid.identification import builtin
-        from audioid.identification.identify import find_recordings
-        from audioid.identification.library import index_file, open_library
-        from audioid.identification.similar import similar
+        with loading():
+            from audioid.identification import builtin
+            from audioid.identification.identify import find_recordings
+            from audioid.identification.library import index_file, open_library
+            from audioid.identification.similar import similar
 
         model = builtin.load(arguments.model, trust=arguments.trust)
         file = index_file(arguments.library, builtin.folders_of(arguments.model), arguments.index)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
+from audioid.identification.json_list import write_list
 from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
@@ -103,13 +104,7 @@ def write_csv(recordings: Recordings, labels: Sequence[str], out: TextIO) -> Non
 
 def write_json(recordings: Recordings, labels: Sequence[str], out: TextIO) -> None:
     """A list with a line per segment."""
-    before = "["
-    for path, segments in recordings:
-        for each in segments:
-            out.write(f"{before}\n{_as_json(path, each)}")
-            out.flush()
-            before = ","
-    out.write(f"{before if before == '[' else ''}\n]\n")
+    write_list((_as_json(path, each) for path, segments in recordings for each in segments), out)
 
 
 def write_json_lines(recordings: Recordings, labels: Sequence[str], out: TextIO) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from audioid.identification.identify import Answer
+from audioid.identification.json_list import write_list
 from audioid.terminal import on_a_line
 
 UNKNOWN = "unknown?"
@@ -59,11 +60,7 @@ def write_csv(answers: Iterable[Answer], layout: Layout, out: TextIO) -> None:
 
 def write_json(answers: Iterable[Answer], layout: Layout, out: TextIO) -> None:
     """A list with a line per recording."""
-    before = "["
-    for answer in answers:
-        out.write(f"{before}\n{_as_json(answer, layout)}")
-        before = ","
-    out.write("\n]\n")
+    write_list((_as_json(answer, layout) for answer in answers), out)
 
 
 def write_json_lines(answers: Iterable[Answer], layout: Layout, out: TextIO) -> None:
