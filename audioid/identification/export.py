@@ -14,7 +14,7 @@ from audioid.files import replacing
 from audioid.identification.answers import Model
 from audioid.identification.graph import Graph
 from audioid.identification.identify import heard, judged, parts_of, tells_unknown
-from audioid.identification.onnx_file import AT_ONCE, Session, as_onnx, in_integers
+from audioid.identification.onnx_file import AT_ONCE, Session, as_bytes, as_onnx, in_integers
 from audioid.identification.trial_sounds import trial_clips
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -64,10 +64,10 @@ def export(model: Model, file: Path, trial: Trial, *, precision: str = "fp32") -
             model, or the file cannot be written; there is no file then.
     """
     samples = round(model.audio["sample_rate"] * model.audio["seconds"])
-    made = as_onnx(Graph(model, in_half=precision == "fp16").eval(), samples, described(model, precision))
+    made = as_onnx(Graph(model, in_half=precision == "fp16").eval(), samples)
     if precision == "int8":
         made, trial = in_integers(made, trial.every_second(0).clips), trial.every_second(1)
-    content = made.SerializeToString()
+    content = as_bytes(made, described(model, precision))
     found = agreement(model, Session(content), trial)
     with replacing(file) as part:
         if precision == "fp32":

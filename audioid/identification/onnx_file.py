@@ -34,14 +34,12 @@ def check_packages() -> None:
             raise AudioidError(f"export: needs the package {error.name}; pip install 'audioid[export]'") from error
 
 
-def as_onnx(graph: Graph, samples: int, metadata: Mapping[str, Any]) -> "ModelProto":
-    """The graph for any number of clips of so many samples, with metadata whose values are JSON.
+def as_onnx(graph: Graph, samples: int) -> "ModelProto":
+    """The graph for any number of clips of so many samples.
 
     Raises:
         AudioidError: the network has an operation for which ONNX has none.
     """
-    import onnx
-
     example = torch.zeros(2, samples)
     with _silent(), torch.no_grad():
         outputs = OUTPUTS[: len(graph(example))]
@@ -62,8 +60,15 @@ def as_onnx(graph: Graph, samples: int, metadata: Mapping[str, Any]) -> "ModelPr
             raise AudioidError(f"model: {problem}; train with model=cnn or original instead") from error
     assert program is not None
     made: ModelProto = program.model_proto
-    onnx.helper.set_model_props(made, {key: json.dumps(value) for key, value in metadata.items()})
     return made
+
+
+def as_bytes(model: "ModelProto", metadata: Mapping[str, Any]) -> bytes:
+    """What a file of the model holds; its metadata are these and no others, as JSON."""
+    import onnx
+
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    return model.SerializeToString()
 
 
 def in_integers(model: "ModelProto", clips: NDArray[np.float32]) -> "ModelProto":
