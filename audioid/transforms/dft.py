@@ -24,28 +24,21 @@ def dft(
     """The module from values `(..., 2, given)`, or real ones `(..., 1, given)`, to bins `(..., 2, count)`.
 
     Args:
-        length: of the transform; what is not given is zero.
-        given: how many values are given, the first of them.
+        length: of the transform.
+        given: how many values are given: of fewer than `length` the others are zero, more are folded onto the first.
         first: the bin that the result begins with; bins come again after `length` of them, so it may be negative.
         count: bins in the result, at most `length`.
         is_real: the given values are real.
         is_inverse: the exponent's sign is plus; there is no factor 1 / length.
     """
-    rows, columns = factors(length, given, count, is_real=is_real)
-    kind = Factored if max(rows, columns) <= UNEVEN * math.sqrt(length) else Chirped
+    kind = Factored if factors(length) else Chirped
     return kind(length, given, first, count, is_real=is_real, is_inverse=is_inverse)
 
 
-def factors(length: int, given: int, count: int, *, is_real: bool) -> tuple[int, int]:
-    """Rows and columns whose product is `length`, those with the fewest multiplications."""
-
-    def multiplications(rows: int) -> int:
-        columns = length // rows
-        first = 2 * rows * (1 if is_real else 2) * math.ceil(given / columns) * columns
-        return first + rows * 4 * columns * math.ceil(count / rows)
-
-    rows = min((rows for rows in range(1, length + 1) if length % rows == 0), key=multiplications)
-    return rows, length // rows
+def factors(length: int) -> list[int]:
+    """The numbers of rows that a length may be cut into; none where it has no factors near its root."""
+    most = UNEVEN * math.sqrt(length)
+    return [rows for rows in range(1, length + 1) if length % rows == 0 and max(rows, length // rows) <= most]
 
 
 class Factored(nn.Module):
@@ -57,18 +50,22 @@ class Factored(nn.Module):
 
     def __init__(self, length: int, given: int, first: int, count: int, *, is_real: bool, is_inverse: bool) -> None:
         super().__init__()
-        self.count, self.columns = count, factors(length, given, count, is_real=is_real)[1]
-        rows, self.given_rows = length // self.columns, math.ceil(given / self.columns)
+
+        def multiplications(rows: int) -> int:
+            parts, columns = 1 if is_real else 2, length // rows
+            return rows * columns * (2 * parts * math.ceil(given / columns) + 4 * math.ceil(count / rows))
+
+        rows = min(factors(length), key=multiplications)
+        self.count, self.columns = count, length // rows
+        self.given_rows = math.ceil(given / self.columns)
         self.missing = self.given_rows * self.columns - given
         bins, sign = first + torch.arange(rows), 1 if is_inverse else -1
         a, b, d = (torch.arange(stop) for stop in (self.given_rows, self.columns, math.ceil(count / rows)))
         inner = as_matrix(unit(sign * bins[:, None] * a, rows))  # (2, rows, 2, given_rows)
         inner = inner[:, :, :1] if is_real else inner
         self.register_buffer("inner", inner.flatten(2).flatten(0, 1).float(), persistent=False)
-        turn = unit(sign * bins[:, None] * b, length)
-        self.register_buffer(
-            "turn", torch.view_as_real(turn).movedim(-1, 0).float(), persistent=False
-        )  # (2, rows, columns)
+        turn = unit(sign * bins[:, None] * b, length)  # (rows, columns)
+        self.register_buffer("turn", torch.view_as_real(turn).movedim(-1, 0).float().contiguous(), persistent=False)
         outer = as_matrix(unit(sign * b * d[:, None], self.columns)).permute(2, 3, 0, 1)  # (2, columns, 2, d)
         self.register_buffer("outer", outer.flatten(2).float(), persistent=False)
 

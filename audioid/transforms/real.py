@@ -116,25 +116,19 @@ class RealGroup(nn.Module):
         grid, (low, folds), phase = tier.grid, tier.groups[number], tier.wavelet.phase
         response: Tensor = getattr(tier, f"response{number}")[:, ::2]  # of each part alike, there for both
         length = response.shape[1] // folds
-        self.low, self.folds, self.shown, self.width = low, folds, grid.shown, length // grid.pieces
-        used = int(torch.nonzero(response.any(0))[-1]) + 1
-        # What is folded must be whole.
-        self.given = used if folds == 1 else folds * length
+        self.low, self.width = low, length // grid.pieces
+        self.given = int(torch.nonzero(response.any(0))[-1]) + 1
         self.register_buffer("response", response[:, None, : self.given])  # (bands, 1, given)
         self.turn = None if tier.wavelet.is_complex and not tier.signed else (phase.real, phase.imag)
         self.signed = tier.signed
         # The shown pieces and one on either side.
         first, count = (grid.left - 1) * self.width, (grid.shown + 2) * self.width
-        given = min(self.given, length)
-        self.samples = dft(length, given=given, first=first, count=count, is_inverse=True)
+        self.samples = dft(length, given=self.given, first=first, count=count, is_inverse=True)
         self.register_buffer("weights", _piece_weights(tier.edge[:: tier.parts], self.width))
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Spectra of blocks from bin `low` on, `(batch, blocks, 1, 2, given)`, to `(batch, blocks, bands, shown)`."""
-        folded = spectrum * self.response
-        if self.folds > 1:
-            folded = folded.unflatten(-1, (self.folds, -1)).sum(-2)
-        samples = self.samples(folded)  # (batch, blocks, bands, 2, time)
+        samples = self.samples(spectrum * self.response)  # (batch, blocks, bands, 2, time)
         if self.turn:
             real, imaginary = samples.unbind(-2)
             values = (real * self.turn[0] + imaginary * self.turn[1]).unflatten(-1, (-1, self.width))

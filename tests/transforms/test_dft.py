@@ -13,10 +13,12 @@ from audioid.transforms.dft import Chirped, Factored, dft
         (720, 720, 0, 720, False, Factored),
         (2048, 1024, 4, 925, True, Factored),
         (3675, 3675, -200, 600, True, Factored),
+        (720, 1700, 3, 720, False, Factored),  # which is folded
         (7, 5, -2, 7, False, Factored),
         (1, 1, 0, 1, True, Factored),
         (6857, 6857, -20, 3000, True, Chirped),  # a prime
         (6857, 500, 5, 3000, False, Chirped),
+        (6857, 7000, 5, 3000, False, Chirped),
     ],
 )
 @pytest.mark.parametrize("is_inverse", [False, True])
@@ -28,7 +30,9 @@ def test_it_is_the_fourier_transform(
     assert type(made) is kind
     found = made(values).double().numpy()
     parts = values.double().numpy()
-    padded = np.pad(parts[..., 0, :] + (0 if is_real else 1j * parts[..., 1, :]), [(0, 0), (0, 0), (0, length - given)])
+    padded = np.zeros((2, 3, -(-given // length) * length), complex)
+    padded[..., :given] = parts[..., 0, :] + (0 if is_real else 1j * parts[..., 1, :])
+    padded = padded.reshape(2, 3, -1, length).sum(2)
     wanted = (np.fft.ifft(padded) * length if is_inverse else np.fft.fft(padded))[
         ..., (np.arange(count) + first) % length
     ]
