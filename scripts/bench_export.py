@@ -2,8 +2,8 @@
 
 python scripts/bench_export.py --model outputs/runs/WHEN/NAME --data DIR
 
-Without --model it exports both halves of the ready-made model, and without --data the clips are generated. Both programs
-are asked the same clips on one core; fp16 and int8 are held to PyTorch's answers in fp32.
+Without --model it exports both halves of the ready-made model, and without --data the clips are generated. Both
+programs are asked the same clips on one core; fp16 and int8 are held to PyTorch's answers in fp32.
 """
 
 import argparse
@@ -43,22 +43,22 @@ def main() -> None:
     arguments = parser.parse_args()
     count, repeats = (64, 3) if arguments.quick else (arguments.clips, arguments.repeats)
     torch.set_num_threads(1)
-    lines: list[dict[str, str | float | None]] = []
+    columns: dict[str, dict[str, float | None]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.model or ["builtin:fft", "builtin:cwt"]:
             model = builtin.load(name)
             trial = trial_by(arguments.data, model) if arguments.data else trial_of_all_kinds(count, model)
             for precision in PRECISIONS[: 1 if arguments.quick else None]:
                 file = Path(folder, f"{precision}.onnx")
-                lines.append({"model": name, "precision": precision} | measured(model, file, trial, precision, repeats))
-    print(tabulate(lines, headers="keys", floatfmt=".3g"))
+                columns[f"{name} {precision}"] = measured(model, file, trial, precision, repeats)
+    figures = list(next(iter(columns.values())))
+    print(
+        tabulate(
+            [[key, *(column[key] for column in columns.values())] for key in figures], ["", *columns], floatfmt=".3g"
+        )
+    )
     if arguments.json:
-        values = {
-            f"{line['model']} {line['precision']} {key}": value
-            for line in lines
-            for key, value in line.items()
-            if key not in ("model", "precision")
-        }
+        values = {f"{name} {key}": value for name, column in columns.items() for key, value in column.items()}
         with replacing(arguments.json) as part:
             part.write_text(json.dumps(values, indent=2) + "\n")
 
@@ -79,7 +79,7 @@ def measured(model: Model, file: Path, trial: Trial, precision: str, repeats: in
     }
     for size in BATCHES:
         clips = trial.clips[np.arange(size) % len(trial.clips)]
-        asked = {
+        asked: dict[str, Callable[[], object]] = {
             "onnxruntime": partial(session.answers, clips, at_once=size),
             "PyTorch": partial(_judged, model, clips),
         }

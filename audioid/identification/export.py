@@ -69,9 +69,9 @@ def export(model: Model, file: Path, trial: Trial, *, precision: str = "fp32") -
         made, trial = in_integers(made, trial.every_second(0).clips), trial.every_second(1)
     content = as_bytes(made, described(model, precision))
     found = agreement(model, Session(content), trial)
+    if precision == "fp32":
+        _refuse_others(file, found)
     with replacing(file) as part:
-        if precision == "fp32":
-            _refuse_others(file, found)
         part.write_bytes(content)
     return found
 
