@@ -23,7 +23,7 @@ TOLERANCE = 1e-4  # of probabilities, between two programs that do the same sums
 # near 0, of which rounding is a large part.
 NEAR, SCORE_TOLERANCE = 1.0, 1e-2
 ALONE = 4  # clips that are also asked one by one
-MOST = 1000  # recordings of a folder
+MOST = 500  # recordings of a folder
 
 
 @dataclass(frozen=True)

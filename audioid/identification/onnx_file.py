@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 OPSET = 18  # the first whose operators say all that the graph needs; onnxruntime has it since 1.14
 INPUT = "waveform"
 OUTPUTS = ("probabilities", "unknown_score")
-AT_ONCE = 64  # clips in memory together
+# Clips that are asked together, and samples of all of them: memory is some 250 bytes a sample.
+AT_ONCE, SAMPLES_AT_ONCE = 64, 2**22
 
 
 def check_packages() -> None:
@@ -124,7 +125,8 @@ class Session:
 
     def answers(self, clips: NDArray[np.float32], *, at_once: int = AT_ONCE) -> list[NDArray[np.float32]]:
         """Probabilities `(batch, classes)`, and unknown scores `(batch,)` if the model can tell, of clips
-        `(batch, samples)`, of which so many go `at_once`."""
+        `(batch, samples)`, of which so many go `at_once`, fewer of long ones."""
+        at_once = min(at_once, max(1, SAMPLES_AT_ONCE // clips.shape[1]))
         parts = [self.session.run(None, {INPUT: clips[k : k + at_once]}) for k in range(0, len(clips), at_once)]
         return [np.concatenate(every) for every in zip(*parts, strict=True)]
 
