@@ -1,5 +1,6 @@
 """From a trained model to one file that onnxruntime runs, held to the model that it was made of."""
 
+import math
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -61,7 +62,7 @@ def export(model: Model, file: Path, trial: Trial, *, precision: str = "fp32") -
 
     Raises:
         AudioidError: the model has a picture or a network that cannot be written, `fp32` answers otherwise than the
-            model, or the file cannot be written; there is no file then.
+            model, another precision with what is no number, or the file cannot be written. There is none then.
     """
     samples = round(model.audio["sample_rate"] * model.audio["seconds"])
     made = as_onnx(Graph(model, in_half=precision == "fp16").eval(), samples)
@@ -69,6 +70,8 @@ def export(model: Model, file: Path, trial: Trial, *, precision: str = "fp32") -
         made, trial = in_integers(made, trial.every_second(0).clips), trial.every_second(1)
     content = as_bytes(made, described(model, precision))
     found = agreement(model, Session(content), trial)
+    if not math.isfinite(found.probability):
+        raise AudioidError(f"{file}: its answers are no numbers in {precision}; it was not written: use fp32")
     if precision == "fp32":
         _refuse_others(file, found)
     with replacing(file) as part:
@@ -82,7 +85,7 @@ def _refuse_others(file: Path, found: Agreement) -> None:
         ("probabilities of a clip alone differ from those among others", found.alone, TOLERANCE),
         ("unknown scores differ from PyTorch's", found.score or 0.0, SCORE_TOLERANCE),
     ):
-        if not difference <= most:  # NaN is not either
+        if difference > most:
             problem = f"onnxruntime's {told} by {difference:.1e}, more than {most:g}"
             raise AudioidError(f"{file}: {problem}; it was not written: report it with the model's model.json")
 

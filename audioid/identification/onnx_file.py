@@ -77,6 +77,9 @@ def in_integers(model: "ModelProto", clips: NDArray[np.float32]) -> "ModelProto"
 
     The clips `(clips, samples)` tell the ranges of values. Weights take 7 bits: sums of products of 8 overflow on
     processors that have no instructions for them.
+
+    Raises:
+        AudioidError: onnxruntime cannot do that with this network.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
@@ -91,16 +94,20 @@ def in_integers(model: "ModelProto", clips: NDArray[np.float32]) -> "ModelProto"
 
     with _silent(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.onnx")
-        quantize_static(
-            model,
-            file,
-            Clips(),
-            op_types_to_quantize=["Conv", "Gemm"],
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
+        try:
+            quantize_static(
+                model,
+                file,
+                Clips(),
+                op_types_to_quantize=["Conv", "Gemm"],
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+        except Exception as error:
+            problem = f"its network has no form in 8 bits ({one_line(error)})"
+            raise AudioidError(f"--precision int8: {problem}; use fp16 or fp32") from error
         made: ModelProto = onnx.load(file)
     return made
 
@@ -125,9 +132,17 @@ class Session:
 
     def answers(self, clips: NDArray[np.float32], *, at_once: int = AT_ONCE) -> list[NDArray[np.float32]]:
         """Probabilities `(batch, classes)`, and unknown scores `(batch,)` if the model can tell, of clips
-        `(batch, samples)`, of which so many go `at_once`, fewer of long ones."""
+        `(batch, samples)`, of which so many go `at_once`, fewer of long ones.
+
+        Raises:
+            AudioidError: onnxruntime fails.
+        """
         at_once = min(at_once, max(1, SAMPLES_AT_ONCE // clips.shape[1]))
-        parts = [self.session.run(None, {INPUT: clips[k : k + at_once]}) for k in range(0, len(clips), at_once)]
+        try:
+            parts = [self.session.run(None, {INPUT: clips[k : k + at_once]}) for k in range(0, len(clips), at_once)]
+        except Exception as error:
+            problem = f"onnxruntime cannot run it ({one_line(error)})"
+            raise AudioidError(f"model: {problem}; train with model=cnn or original instead") from error
         return [np.concatenate(every) for every in zip(*parts, strict=True)]
 
 

@@ -12,6 +12,7 @@ import torch
 
 from audioid import model_folder
 from audioid.data.audio import load
+from audioid.errors import AudioidError
 from audioid.identification import onnx_file
 from audioid.identification.export import TOLERANCE, Trial, export
 from audioid.identification.identify import judged
@@ -146,6 +147,18 @@ def test_what_answers_otherwise_is_not_written(
     )
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_precision_in_which_answers_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    model = model_of("fft")
+    with torch.no_grad():
+        next(model.classifier.network.head.parameters()).mul_(1e6)  # more than half precision has room for
+    file = tmp_path / "half.onnx"
+    with pytest.raises(
+        AudioidError, match=r"half\.onnx: its answers are no numbers in fp16; it was not written: use fp32"
+    ):
+        export(model, file, Trial(np.stack(trial_clips(8, SETTINGS["audio"]))), precision="fp16")
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
