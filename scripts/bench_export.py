@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from audioid.commands.export import PRECISIONS
 from audioid.commands.runner import run_command
 from audioid.files import replacing
 from audioid.identification import builtin
 from audioid.identification.answers import Model
-from audioid.identification.export import PRECISIONS, Trial, export, trial_by, trial_of_all_kinds
+from audioid.identification.export import Trial, export, trial_by, trial_of_all_kinds
 from audioid.identification.identify import judged
 from audioid.identification.onnx_file import Session
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audioid.identification.export import Agreement
 
 SUFFIX = ".onnx"
+PRECISIONS = ("fp32", "fp16", "int8")
 TRIED = 64  # generated clips, where there are no recordings
 
 
@@ -33,7 +34,7 @@ def _main() -> None:
     parser.add_argument("--out", type=path_argument, required=True, metavar=f"FILE{SUFFIX}", help="where to write")
     parser.add_argument(
         "--precision",
-        choices=("fp32", "fp16", "int8"),
+        choices=PRECISIONS,
         default="fp32",
         help="of the network, the picture stays as it is (default: fp32)",
     )

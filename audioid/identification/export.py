@@ -18,7 +18,6 @@ from audioid.identification.identify import heard, judged, parts_of, tells_unkno
 from audioid.identification.onnx_file import AT_ONCE, Session, as_bytes, as_onnx, in_integers
 from audioid.identification.trial_sounds import trial_clips
 
-PRECISIONS = ("fp32", "fp16", "int8")
 TOLERANCE = 1e-4  # of probabilities, between two programs that do the same sums in another order
 # Unknown scores, logarithms of distances, matter where they are near the threshold; far below it they are of distances
 # near 0, of which rounding is a large part.
@@ -58,7 +57,7 @@ def export(model: Model, file: Path, trial: Trial, *, precision: str = "fp32") -
 
     Args:
         trial: what both are asked. For `int8` half of it tells the ranges of values, and both are asked the rest.
-        precision: of the network, one of `PRECISIONS`; the picture stays as it is.
+        precision: of the network, `fp32`, `fp16` or `int8`; the picture stays as it is.
 
     Raises:
         AudioidError: the model has a picture or a network that cannot be written, `fp32` answers otherwise than the

@@ -39,7 +39,7 @@ def as_onnx(graph: Graph, samples: int) -> "ModelProto":
     """The graph for any number of clips of so many samples.
 
     Raises:
-        AudioidError: the network has an operation for which ONNX has none.
+        AudioidError: the picture or the network has an operation for which ONNX has none.
     """
     example = torch.zeros(2, samples)
     with _silent(), torch.no_grad():
@@ -57,8 +57,8 @@ def as_onnx(graph: Graph, samples: int) -> "ModelProto":
                 verbose=False,
             )
         except Exception as error:
-            problem = f"its network cannot be written as ONNX ({one_line(error)})"
-            raise AudioidError(f"model: {problem}; train with model=cnn or original instead") from error
+            problem = f"it cannot be written as ONNX ({one_line(error)})"
+            raise AudioidError(f"model: {problem}; train with transform=fft or cwt and model=cnn instead") from error
     assert program is not None
     made: ModelProto = program.model_proto
     return made
@@ -142,7 +142,7 @@ class Session:
             parts = [self.session.run(None, {INPUT: clips[k : k + at_once]}) for k in range(0, len(clips), at_once)]
         except Exception as error:
             problem = f"onnxruntime cannot run it ({one_line(error)})"
-            raise AudioidError(f"model: {problem}; train with model=cnn or original instead") from error
+            raise AudioidError(f"model: {problem}; train with transform=fft or cwt and model=cnn instead") from error
         return [np.concatenate(every) for every in zip(*parts, strict=True)]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audioid.errors import AudioidError
-from audioid.transforms.bands import BandPower, PowerTier, pad
+from audioid.transforms.bands import BandPower, PowerTier, Tiers, pad
 from audioid.transforms.dft import dft
 from audioid.transforms.image import TimeFrequencyTransform
 from audioid.transforms.images.both import Both
@@ -20,6 +20,8 @@ from audioid.transforms.images.fft import FilterPower
 
 def in_real_arithmetic(picture: TimeFrequencyTransform) -> TimeFrequencyTransform:
     """The same picture of waveforms, in real arithmetic; what it does not change, both have in common.
+
+    A picture of somebody else's is itself: whoever writes the graph finds out.
 
     Raises:
         AudioidError: that picture cannot be made so.
@@ -33,7 +35,7 @@ def in_real_arithmetic(picture: TimeFrequencyTransform) -> TimeFrequencyTransfor
         made.values = RealFilterPower(values)
     elif isinstance(values, BandPower):
         made.values = RealBandPower(values)
-    else:
+    elif isinstance(values, Tiers):  # synchrosqueezing moves coefficients by their phase, which jumps with rounding
         name = type(picture).__name__.lower()
         raise AudioidError(
             f"transform={name}: cannot be exported; train with transform=fft, cwt, cqt, mfcc or both instead"

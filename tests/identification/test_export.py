@@ -188,9 +188,7 @@ def test_a_network_that_onnx_has_no_words_for_is_refused(trained: Path, monkeypa
         raise RuntimeError("no operator\nfor this")
 
     monkeypatch.setattr(torch.onnx, "export", fails)
-    with pytest.raises(
-        Exception, match=r"model: its network cannot be written as ONNX \(RuntimeError: no operator for"
-    ):
+    with pytest.raises(Exception, match=r"model: it cannot be written as ONNX \(RuntimeError: no operator for"):
         onnx_file.as_onnx(torch.nn.Identity(), 4)  # type: ignore[arg-type]
 
 

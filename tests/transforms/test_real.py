@@ -7,6 +7,7 @@ import torch
 
 from audioid import transforms
 from audioid.errors import AudioidError
+from audioid.transforms.image import ImageSpec, TimeFrequencyTransform
 from audioid.transforms.real import in_real_arithmetic
 
 
@@ -81,3 +82,10 @@ def test_a_squeezed_picture_has_none(image: dict[str, Any], options: dict[str, A
         AudioidError, match=r"transform=ssq: .* train with transform=fft, cwt, cqt, mfcc or both instead"
     ):
         in_real_arithmetic(built(options["ssq"], image, 8000, 6000))
+
+
+def test_a_picture_of_somebody_elses_is_itself(image: dict[str, Any]) -> None:
+    spec = ImageSpec(**image, sample_rate=8000, n_samples=6000)
+    picture, waveforms = TimeFrequencyTransform(spec, spec.row_frequencies()), sounds(6000)
+    picture.values = torch.nn.Sequential(torch.nn.Unflatten(1, (40, 150)), torch.nn.AdaptiveAvgPool1d(40))
+    assert torch.equal(in_real_arithmetic(picture)(waveforms), picture(waveforms))
