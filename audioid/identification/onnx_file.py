@@ -19,7 +19,7 @@ from audioid.identification.graph import Graph
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-OPSET = 18  # the first whose operators say all that the graph needs; onnxruntime has it since 1.14
+OPSET = 18  # old enough for all runtimes in use, new enough for torch's exporter, which translates to no older one
 INPUT = "waveform"
 OUTPUTS = ("probabilities", "unknown_score")
 # Clips that are asked together, and samples of all of them: memory is some 250 bytes a sample.
