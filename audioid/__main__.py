@@ -11,7 +11,10 @@ from pathlib import Path
 from audioid.program import STARTED
 
 # The way of the data.
-COMMANDS = ("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify", "similar")
+COMMANDS = (
+    *("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify", "similar"),
+    "serve",
+)
 
 
 def main() -> int:

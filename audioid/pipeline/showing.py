@@ -115,7 +115,8 @@ def _images(settings: _Needed, waveforms: NDArray[np.float32]) -> list[NDArray[n
     return [np.concatenate([coloured(channel, made.row_label) for channel in image], axis=1) for image in images]
 
 
-def playable(wave: Waveform, sample_rate: int) -> bytes:
-    """The start of the waveform `(time,)` without the zeros that fill its end, as loud as can be, as a mono MP3."""
-    wave = np.trim_zeros(wave[: round(LONGEST_SOUND * sample_rate)], "b")
+def playable(wave: Waveform, sample_rate: int, *, longest: float = LONGEST_SOUND) -> bytes:
+    """The first `longest` seconds of a waveform `(time,)` without the zeros that fill its end, as loud as can be, as a
+    mono MP3."""
+    wave = np.trim_zeros(wave[: round(longest * sample_rate)], "b")
     return encode_mp3(wave / max(float(np.abs(wave).max(initial=0)), SILENCE), sample_rate)
