@@ -69,7 +69,7 @@ def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
             return None, _answered(uploads, [sent], view)
 
         # As browsers sent it (`preprocess=False`): Gradio would copy it, and forget what it is called.
-        raw = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": 1} | PRIVATE
+        raw: dict[str, Any] = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": 1} | PRIVATE
         gr.on([sound.upload, sound.stop_recording], one, sound, [sound, answer], **raw)
         files.upload(many, files, [files, table], **raw)
         recording.upload(long, [recording, how, window, hop], [recording, heard], **raw)
