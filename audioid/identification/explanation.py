@@ -9,8 +9,8 @@ from torch import Tensor
 from audioid.classifier import AudioClassifier
 from audioid.identification.answers import Answering, Model
 
-# Of an image's side: what is hidden at once, and by how much that moves. Of integrated gradients, saliency and smaller
-# squares none marks what a network needs as well, by `Explanation.hidden` (README.md has the figures).
+# Of an image's side: what is hidden at once, and by how much that moves (held to other ways by
+# scripts/bench_explanations.py).
 WINDOW, STEP = 1 / 5, 1 / 20
 AT_ONCE = 64  # images
 MARKED = 0.1  # of an image
@@ -33,7 +33,7 @@ class Explanation:
     elsewhere: float
 
 
-def explain(model: Model, image: Tensor, place: int, *, seed: int = 0) -> Explanation:
+def explain(model: Model, image: Tensor, place: int) -> Explanation:
     """Why a model of one picture gives an image `(channels, size, size)` the label at `place` among its own.
 
     Square after square is hidden (occlusion: Zeiler and Fergus, ECCV 2014).
@@ -41,7 +41,7 @@ def explain(model: Model, image: Tensor, place: int, *, seed: int = 0) -> Explan
     size = image.shape[-1]
     window, step = max(1, round(WINDOW * size)), max(1, round(STEP * size))
     with torch.inference_mode():
-        found = Occlusion(lambda images: _log_probabilities(model, images)).attribute(
+        found = Occlusion(lambda images: log_probabilities(model, images)).attribute(
             image[None],
             sliding_window_shapes=(len(image), window, window),
             strides=(len(image), step, step),
@@ -49,19 +49,24 @@ def explain(model: Model, image: Tensor, place: int, *, seed: int = 0) -> Explan
             target=place,
             perturbations_per_eval=AT_ONCE,
         )
-        strength = found[0].mean(0).clamp(min=0)
-        marked = torch.zeros(size * size, dtype=torch.bool)
-        marked[strength.flatten().topk(max(1, round(MARKED * size * size))).indices] = True
-        marked = marked.view(size, size)
-        draw = torch.Generator().manual_seed(seed)
-        moves = torch.randint(size, (DRAWS, 2), generator=draw).tolist()
-        masks = torch.stack([torch.zeros_like(marked), marked, *(marked.roll(move, (0, 1)) for move in moves)])
-        as_is, hidden, *elsewhere = _log_probabilities(model, image * ~masks[:, None])[:, place].exp().tolist()
+    return by_hiding(model, image, place, found[0].mean(0))
+
+
+@torch.inference_mode()
+def by_hiding(model: Model, image: Tensor, place: int, strength: Tensor) -> Explanation:
+    """The explanation by a `strength` `(size, size)`, held to what comes of hiding where it is largest."""
+    size, strength = image.shape[-1], strength.clamp(min=0)
+    marked = torch.zeros(size * size, dtype=torch.bool)
+    marked[strength.flatten().topk(max(1, round(MARKED * size * size))).indices] = True
+    marked = marked.view(size, size)
+    moves = torch.randint(size, (DRAWS, 2), generator=torch.Generator().manual_seed(0)).tolist()
+    masks = torch.stack([torch.zeros_like(marked), marked, *(marked.roll(move, (0, 1)) for move in moves)])
+    as_is, hidden, *elsewhere = log_probabilities(model, image * ~masks[:, None])[:, place].exp().tolist()
     return Explanation(strength, marked, as_is, hidden, sum(elsewhere) / DRAWS)
 
 
-def _log_probabilities(model: Model, images: Tensor) -> Tensor:
-    """Calibrated, of each label, `(batch, labels)`."""
+def log_probabilities(model: Model, images: Tensor) -> Tensor:
+    """Of images `(batch, channels, size, size)` that a model of one picture is given, `(batch, labels)`, calibrated."""
     logits = _logits(model, images)
     return (logits / model.sureness.temperature if model.sureness else logits).log_softmax(1)
 

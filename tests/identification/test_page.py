@@ -24,11 +24,12 @@ import httpx
 
 from audioid import model_folder
 from audioid.commands import serve
+from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.formats import Layout, write_csv
 from audioid.identification.identify import identify
 from audioid.identification.page import server, uploads, views
-from audioid.identification.page.uploads import Upload, Uploads, check_length
+from audioid.identification.page.uploads import Upload, Uploads
 from audioid.identification.page.views import Asked
 from audioid.identification.timeline import hits, timeline
 from audioid.identification.timeline_formats import write_audacity
@@ -274,11 +275,22 @@ def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
         assert not is_room
 
 
-def test_a_recording_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "LONGEST", 1.0)
     (tmp_path / "melody.wav").write_bytes(melody())
-    with pytest.raises(AudioidError, match=r"la\.wav: is 0 minutes long, of at most"):
-        check_length(Upload(tmp_path / "melody.wav", "la.wav"))
+    (tmp_path / "low.wav").write_bytes(one_tone("low"))
+    too_long, low = Upload(tmp_path / "melody.wav", "la.wav"), Upload(tmp_path / "low.wav", "low.wav")
+    model = model_folder.load(sure)
+    asked = Asked(model, [("it", model)])
+    for view in (
+        lambda: views.one_sound(asked, too_long),
+        lambda: views.long_sound(asked, too_long, by_hits=True, window=None, hop=None),
+    ):
+        with pytest.raises(Unreadable, match="is 0 minutes long, and 0"):
+            view()
+    shown = views.many_sounds(asked, [low, too_long, low])
+    assert shown.count("is 0 minutes long") == 1
+    assert shown.count("<b>low</b>") == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from audioid.data.audio import count_frames, open_recording
+from audioid.data.audio import Unreadable, count_frames, open_recording
 from audioid.errors import AudioidError
 
 LARGEST = 300 * 2**20  # bytes of a file
@@ -99,11 +99,12 @@ class Uploads:
 
 
 def check_length(upload: Upload) -> None:
-    """Raises AudioidError where a recording is longer than `LONGEST`, Unreadable where it is none."""
+    """Raises Unreadable where a recording is longer than `LONGEST`, or is none."""
     with open_recording(upload.path) as file:
         seconds = count_frames(file) / file.samplerate
     if seconds > LONGEST:
-        raise AudioidError(f"{upload.name}: is {seconds / 60:,.0f} minutes long, of at most {LONGEST / 60:g}; cut it")
+        told = f"is {seconds / 60:,.0f} minutes long, and {LONGEST / 60:g} are the most; cut it"
+        raise Unreadable(upload.path, told)
 
 
 def _name(sent: dict[str, object]) -> str:

@@ -22,7 +22,7 @@ from audioid.files import stays_below
 from audioid.identification.answers import Model
 from audioid.identification.explanation import MARKED, Explanation, explain
 from audioid.identification.formats import Layout, write_csv, write_json
-from audioid.identification.identify import identify, judged, parts_of, ranked, tells_unknown
+from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
 from audioid.identification.known import Known, nearest_known
 from audioid.identification.page import figures
 from audioid.identification.page.uploads import Upload, check_length
@@ -74,7 +74,7 @@ def one_sound(asked: Asked, upload: Upload) -> str:
     """Its names, what the networks see of its first clip, why, and what it is like among what they have learned from.
 
     Raises:
-        AudioidError: it cannot be read, or is too long.
+        Unreadable: it cannot be read, or is too long.
     """
     check_length(upload)
     clips = [clip for clip in load_clips(upload.path, **asked.model.audio) if clip is not None]
@@ -101,10 +101,15 @@ def one_sound(asked: Asked, upload: Upload) -> str:
 
 def many_sounds(asked: Asked, uploads: Sequence[Upload]) -> str:
     """A table of their names, and the same to download; one that cannot be read has a row that says why."""
-    names = {upload.path: Path(upload.name) for upload in uploads}
     top = min(TOP_OF_MANY, len(asked.model.labels))
     layout = Layout(asked.model.labels, top, tells_unknown(asked.model), len(parts_of(asked.model)))
-    answers = [replace(each, path=names[each.path]) for each in identify(asked.model, names, top=top)]
+    errors = [_why_not(upload) for upload in uploads]
+    readable = (upload.path for upload, error in zip(uploads, errors, strict=True) if not error)
+    found = identify(asked.model, readable, top=top)
+    answers = [
+        replace(Answer(upload.path, [], error) if error else next(found), path=Path(upload.name))
+        for upload, error in zip(uploads, errors, strict=True)
+    ]
     return _rendered(
         "many.html",
         answers=answers[:MOST_ROWS],
@@ -121,7 +126,8 @@ def long_sound(asked: Asked, upload: Upload, *, by_hits: bool, window: object, h
     """What is heard in it when, with its spectrogram; as far as it can be read.
 
     Raises:
-        AudioidError: it cannot be read at all, is too long, or `window` or `hop` (seconds) is none that there can be.
+        Unreadable: it cannot be read at all, or is too long.
+        AudioidError: `window` or `hop` (seconds) is none that there can be.
     """
     check_length(upload)
     segments, broken = list[Segment](), ""
@@ -163,6 +169,14 @@ def known(asked: Asked) -> str:
 def failed(reason: str) -> str:
     """What stands where an answer would."""
     return _rendered("failed.html", reason=reason)
+
+
+def _why_not(upload: Upload) -> str:
+    try:
+        check_length(upload)
+    except Unreadable as error:
+        return error.reason
+    return ""
 
 
 def _seen(name: str, single: Model, clips: Sequence[Waveform], label: str) -> Seen:
