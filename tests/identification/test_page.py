@@ -96,7 +96,7 @@ def test_a_sound_has_names_a_waveform_pictures_an_explanation_and_what_it_is_lik
     ]
     assert "time / s" in shown
     assert "frequency / Hz" in shown
-    assert re.search(r"low would have \d+\xa0% instead of \d+\xa0%", shown)
+    assert re.search(r"With silence there, low has \d+\xa0% instead of \d+\xa0%", shown)
     assert len(re.findall(r">\d+\.wav</p>", shown)) == views.NEAREST
     sounds = [base64.b64decode(each) for each in DATA.findall(shown)]
     assert len(sounds) > 1  # the sound itself, and those near ones that are there

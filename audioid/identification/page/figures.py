@@ -64,7 +64,7 @@ def explained(made: TimeFrequencyTransform, image: Values, why: Explanation, tit
     _draw(axes, made, image)
     strength = why.strength.numpy() / max(float(why.strength.max()), 1e-12)
     veil = np.empty((*strength.shape, 4))
-    veil[..., :3], veil[..., 3] = VEIL, 0.85 * (1 - strength.clip(0, 1))
+    veil[..., :3], veil[..., 3] = VEIL, 0.85 * (1 - np.sqrt(strength))
     axes.imshow(veil, origin="lower", aspect="auto", interpolation="bilinear")
     axes.contour(why.marked.numpy(), levels=[0.5], colors="white", linewidths=1.2)
     return svg(figure, f"{title}: what is not veiled")

@@ -50,7 +50,7 @@ def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
             how = gr.Radio([HITS, WINDOWS], value=HITS, label="What gets a name")
             with gr.Row(visible=False) as lengths:
                 window = gr.Slider(least, clip, value=clip, step=0.01, label="Windows of so many seconds")
-                hop = gr.Slider(least, clip, value=max(least, clip / 4), step=0.01, label="One every so many")
+                hop = gr.Slider(least, clip, value=max(least, clip / 4), step=0.01, label="One every so many seconds")
             recording = gr.File(label="Drop a long recording", height=160, elem_id="recording")
             gr.Markdown(LIMITS)
             heard = gr.HTML(js_on_load=None)
