@@ -3,6 +3,8 @@
 import json
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,17 @@ def test_altered_folders_are_told_or_answer(sure: Path, tmp_path: Path, seed: in
     assert len(told) > 10
     assert not [line for line in told if "\n" in line]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bench", ["bench_hostile_models.py", "bench_hostile_page.py"])
+def test_what_strangers_made_does_nothing_but_being_answered(bench: str, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    pytest.importorskip("captum")
+    script, file = Path(__file__).parents[2] / "scripts" / bench, tmp_path / "figures.json"
+    subprocess.run([sys.executable, script, "--quick", "--json", file], check=True, capture_output=True)
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    bad = {"crashes", "hangs", "wrong", "deeds", "folders_changed", "failed", "uploads_left", "tracebacks"}
+    assert not {name: figures[name] for name in bad & figures.keys() if figures[name]}
+    assert figures.get("page_alive", 1) == 1
+    assert figures["answered"] > 5
