@@ -329,6 +329,15 @@ def test_names_out_of_a_model_folder_are_text(sure: Path, tmp_path: Path) -> Non
         assert "<script" not in shown
 
 
+def test_of_several_clips_that_is_shown_which_speaks_most_for_the_name(sure: Path, tmp_path: Path) -> None:
+    model = model_folder.load(sure)
+    model = replace(model, audio={**model.audio, "windows": "all"})
+    rng = np.random.default_rng(3)
+    (tmp_path / "x.wav").write_bytes(wav(np.concatenate([tone(label, rng) for label in ("high", "low", "low")])))
+    shown = views.one_sound(Asked(model, [("it", model)]), Upload(tmp_path / "x.wav", "x.wav"))
+    assert re.search("clip [23] of 3: that which speaks most for low", shown)
+
+
 def test_models_that_disagree_say_so(sure: Path, trained: Path, tmp_path: Path) -> None:
     one, other = model_folder.load(sure), model_folder.load(trained)
     other = replace(other, labels=one.labels)

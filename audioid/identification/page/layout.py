@@ -90,7 +90,7 @@ def _answered(uploads: Uploads, sent: Sequence[object], view: Callable[[Sequence
     except Unreadable as error:
         return failed(f"{names[0]}: {error.reason}")
     except AudioidError as error:
-        return failed(str(error))
+        return failed(str(error).removeprefix("--"))  # what is an option of a command is a field here
     except Exception:  # whatever a sound does, the page stays
         logger.exception("%s", names)
         return failed("This could not be answered; the terminal in which the page was started says why.")

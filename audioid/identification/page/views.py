@@ -52,13 +52,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one model made of a sound: its likeliest name, and HTML of its picture, a channel each, and of why."""
+    """What one model made of a sound: its likeliest name, and each channel of its picture, as it is and with why."""
 
     name: str
     label: str
     probability: float
     pictures: list[str]
-    explained: str
+    explained: list[str]
     why: Explanation
 
 
@@ -71,7 +71,9 @@ class Near:
 
 
 def one_sound(asked: Asked, upload: Upload) -> str:
-    """Its names, what the networks see of its first clip, why, and what it is like among what they have learned from.
+    """Its names, what the networks see of it, why, and what it is like among what they have learned from.
+
+    Of several clips the one is shown that speaks most for the name.
 
     Raises:
         Unreadable: it cannot be read, or is too long.
@@ -79,9 +81,11 @@ def one_sound(asked: Asked, upload: Upload) -> str:
     check_length(upload)
     clips = [clip for clip in load_clips(upload.path, **asked.model.audio) if clip is not None]
     (answer,) = ranked(asked.model, [clips], TOP)
-    wave, rate = clips[0], asked.model.audio["sample_rate"]
-    label = answer.names[0][0]
-    seen = [_seen(name, single, clips, label) for name, single in asked.singles]
+    label, rate = answer.names[0][0], asked.model.audio["sample_rate"]
+    alone, _ = judged(asked.model, [[clip] for clip in clips])
+    shown = int(alone[:, asked.model.labels.index(label)].argmax())
+    wave = clips[shown]
+    seen = [_seen(name, single, clips, wave, label) for name, single in asked.singles]
     near = next((found for _, single in asked.singles if (found := nearest_known(single, clips, top=NEAREST))), [])
     return _rendered(
         "sound.html",
@@ -89,6 +93,7 @@ def one_sound(asked: Asked, upload: Upload) -> str:
         answer=answer,
         label=label,
         n_models=len(parts_of(asked.model)),
+        shown=shown,
         n_clips=len(clips),
         waveform=figures.waveform(wave, rate),
         player=_player(wave, rate, LONGEST_PLAYED),
@@ -179,22 +184,22 @@ def _why_not(upload: Upload) -> str:
     return ""
 
 
-def _seen(name: str, single: Model, clips: Sequence[Waveform], label: str) -> Seen:
-    """What a model of one picture made of a sound, and why it would call it `label`."""
+def _seen(name: str, single: Model, clips: Sequence[Waveform], wave: Waveform, label: str) -> Seen:
+    """What a model of one picture made of a sound with these clips, and why it would call that in `wave` `label`."""
     made = single.classifier.pictures[0]
     with torch.inference_mode():
-        image = made(torch.from_numpy(clips[0])[None])[0]
+        image = made(torch.from_numpy(wave)[None])[0]
         own = judged(single, [list(clips)])[0][0].exp()
     why = explain(single, image, single.labels.index(label))
-    channels = image.numpy()
     best = int(own.argmax())
     titles = [f"{name} {channel}".strip() for channel in made.channel_names]
+    channels = list(zip(image.numpy(), titles, strict=True))
     return Seen(
         name,
         single.labels[best],
         float(own[best]),
-        [figures.picture(made, each, title) for each, title in zip(channels, titles, strict=True)],
-        figures.explained(made, channels[0], why, f"{titles[0]}: what spoke for {short(label)}"),
+        [figures.picture(made, each, title) for each, title in channels],
+        [figures.explained(made, each, why, f"{title}: what spoke for {short(label)}") for each, title in channels],
         why,
     )
 
