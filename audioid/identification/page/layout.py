@@ -33,13 +33,11 @@ def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
         gr.Markdown("# What is this sound?")
         gr.HTML(known(asked), js_on_load=None)
         with gr.Tab("One sound"):
-            sound = gr.Audio(
-                sources=["upload", "microphone"],
-                type="filepath",
-                editable=False,
-                label="Drop a sound, or record one",
-                elem_id="sound",
-            )
+            with gr.Row():  # `gr.Audio` takes a sound as well, but not of every format
+                sound = gr.File(label="Drop a sound", height=160, elem_id="sound")
+                microphone = gr.Audio(
+                    sources=["microphone"], editable=False, label="or record one", elem_id="microphone"
+                )
             gr.Markdown(LIMITS)
             answer = gr.HTML(js_on_load=None)
         with gr.Tab("Many"):
@@ -70,7 +68,8 @@ def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
 
         # As browsers sent it (`preprocess=False`): Gradio would copy it, and forget what it is called.
         raw: dict[str, Any] = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": 1} | PRIVATE
-        gr.on([sound.upload, sound.stop_recording], one, sound, [sound, answer], **raw)
+        sound.upload(one, sound, [sound, answer], **raw)
+        microphone.stop_recording(one, microphone, [microphone, answer], **raw)
         files.upload(many, files, [files, table], **raw)
         recording.upload(long, [recording, how, window, hop], [recording, heard], **raw)
         how.change(lambda how: gr.Row(visible=how == WINDOWS), how, lengths, show_progress="hidden", **PRIVATE)
