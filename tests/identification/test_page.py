@@ -167,7 +167,8 @@ def test_files_of_the_machine_are_neither_served_nor_taken(page: Page, place: Pa
     secret.write_bytes(one_tone("low"))
     (folder,) = place.glob("audioid-*")
     (folder / "link.wav").symlink_to(secret)
-    paths = ["/etc/passwd", str(secret), f"{folder}/../page.log", f"{folder}/link.wav", "http://127.0.0.1/", "page.py"]
+    paths = ["/etc/passwd", str(secret), f"{folder}/../page.log", f"{folder}/%2e%2e/page.log", f"{folder}/link.wav"]
+    paths += ["http://127.0.0.1/", "page.py", f"{folder}", ""]
     for path in paths:
         for route in ("file=", "file/", "proxy=", "file=//"):
             assert page.http.get(f"/gradio_api/{route}{path}").status_code in (403, 404)
