@@ -311,12 +311,12 @@ def test_a_model_folder_cannot_have_files_of_the_machine_played(sure: Path, tmp_
 
 
 def test_names_out_of_a_model_folder_are_text(sure: Path, tmp_path: Path) -> None:
-    nasty = '<script>alert("1")</script>$x^2$'
+    nasty, no_text = '<script>alert("1")</script>$x^2$', "\ud800"  # labels are text in any case
     model = model_folder.load(sure)
     assert model.known
-    known = [KnownRecording(f"{nasty}.wav", nasty) for _ in model.known]
+    known = [KnownRecording(f"{nasty}{no_text}.wav", nasty + no_text) for _ in model.known]
     hostile = replace(model, labels=[f"{nasty}{number}" for number in range(3)], known=known)
-    asked = Asked(hostile, [(nasty, hostile)])
+    asked = Asked(hostile, [(nasty + no_text, hostile)])
     (tmp_path / "x.wav").write_bytes(melody())
     sound = Upload(tmp_path / "x.wav", f"{nasty}.wav")
     for shown in (
@@ -328,6 +328,7 @@ def test_names_out_of_a_model_folder_are_text(sure: Path, tmp_path: Path) -> Non
     ):
         assert "script" in shown
         assert "<script" not in shown
+        assert shown.encode()  # it can be sent
 
 
 def test_of_several_clips_that_is_shown_which_speaks_most_for_the_name(sure: Path, tmp_path: Path) -> None:

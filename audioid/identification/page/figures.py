@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from audioid.comparison.figures.style import STYLE, new
 from audioid.data.audio import Waveform
 from audioid.identification.explanation import Explanation
+from audioid.identification.page.uploads import sendable
 from audioid.pipeline.axes import Values, draw_image
 from audioid.transforms.image import TimeFrequencyTransform
 
@@ -74,7 +75,7 @@ def _panel(title: str) -> tuple[Figure, Axes]:
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure = new(HEIGHT, WIDTH)
         axes = figure.subplots()
-        axes.set_title(title, parse_math=False)
+        axes.set_title(sendable(title), parse_math=False)
     return figure, axes
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.page.uploads import LARGEST, LONGEST, MOST_FILES, Upload, Uploads
-from audioid.identification.page.views import LEAST_HOP, Asked, failed, known, long_sound, many_sounds, one_sound
+from audioid.identification.page.views import Asked, failed, known, least_window, long_sound, many_sounds, one_sound
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # programs ask `audioid
 def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
     """The page on which `asked` answers what comes to `uploads`; one question at a time, since all take all cores."""
     clip = asked.model.audio["seconds"]
-    least = min(LEAST_HOP, clip)
+    least = least_window(asked.model)
     with gr.Blocks(title="audioid", analytics_enabled=False) as page:
         gr.Markdown("# What is this sound?")
         gr.HTML(known(asked), js_on_load=None)

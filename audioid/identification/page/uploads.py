@@ -109,4 +109,9 @@ def check_length(upload: Upload) -> None:
 
 def _name(sent: dict[str, object]) -> str:
     name = sent.get("orig_name")
-    return str(name if isinstance(name, str) and name else Path(str(sent["path"])).name)[-LONGEST_NAME:]
+    return sendable(name if isinstance(name, str) and name else Path(str(sent["path"])).name)[-LONGEST_NAME:]
+
+
+def sendable(text: str) -> str:
+    """As Unicode, which what files are called need not be."""
+    return text.encode(errors="replace").decode()

@@ -25,7 +25,7 @@ from audioid.identification.formats import Layout, write_csv, write_json
 from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
 from audioid.identification.known import Known, nearest_known
 from audioid.identification.page import figures
-from audioid.identification.page.uploads import Upload, check_length
+from audioid.identification.page.uploads import Upload, check_length, sendable
 from audioid.identification.picture import draw
 from audioid.identification.timeline import Segment, hits, timeline
 from audioid.identification.timeline_formats import write_audacity
@@ -163,6 +163,11 @@ def long_sound(asked: Asked, upload: Upload, *, by_hits: bool, window: object, h
     )
 
 
+def least_window(model: Model) -> float:
+    """In seconds, how short and near to one another windows may be: an hour of shorter ones would take too long."""
+    return float(min(LEAST_HOP, model.audio["seconds"]))
+
+
 def known(asked: Asked) -> str:
     """Which names there are."""
     tells = tells_unknown(asked.model)
@@ -225,8 +230,9 @@ def _windows(model: Model, path: Path, window: object, hop: object) -> Iterator[
         seconds = [float(each) for each in (window, hop)]  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise AudioidError("window and hop are numbers of seconds") from None
-    if not min(seconds) >= LEAST_HOP:
-        raise AudioidError(f"window and hop are at least {LEAST_HOP:g} s")
+    least = least_window(model)
+    if not min(seconds) >= least:
+        raise AudioidError(f"window and hop are at least {least:g} s")
     return timeline(model, path, window=seconds[0], hop=seconds[1])
 
 
@@ -250,7 +256,7 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
-    return environment.get_template(template).render(**values)
+    return sendable(environment.get_template(template).render(**values))
 
 
 def _percent(share: float, digits: int = 0) -> str:
