@@ -23,6 +23,7 @@ COMMANDS = (
     "identify",
     "similar",
     "export",
+    "serve",
 )
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -17,6 +17,12 @@ def path_argument(text: str) -> Path:
     if not text:
         raise AudioidError("'': is no path; name a file or a folder")
     return Path(text)
+
+
+def stays_below(path: str) -> bool:
+    """Whether a path, as any system may read it, stays below the folder that it is joined to."""
+    readings = PurePosixPath(path), PureWindowsPath(path)
+    return not any(each.anchor or ".." in each.parts for each in readings)
 
 
 @contextmanager

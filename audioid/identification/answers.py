@@ -72,9 +72,13 @@ class Answering:
     def judge(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """A group is as likely as its classes together, and what is in no group is out of the question."""
         features, logits = self.model.classifier.judge(waveform)
+        return features, self.grouped(logits)
+
+    def grouped(self, logits: Tensor) -> Tensor:
+        """Those of the groups `(batch, groups)`, from those of the model's classes `(batch, n_classes)`."""
         if self.model.sureness:  # probabilities are to be summed as they are in truth
             logits = logits / self.model.sureness.temperature
-        return features, torch.stack([logits[:, list(places)].logsumexp(1) for places in self.groups.values()], 1)
+        return torch.stack([logits[:, list(places)].logsumexp(1) for places in self.groups.values()], 1)
 
 
 def joined(model: Model, label_of: Mapping[str, str]) -> Answering:

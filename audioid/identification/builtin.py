@@ -9,7 +9,7 @@ from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
 from audioid.identification.answers import Model, joined
 from audioid.identification.together import Together
-from audioid.model_description import DESCRIPTION, place_for_use
+from audioid.model_description import DESCRIPTION, EVERYTHING, place_for_use
 
 NAME = "builtin"
 LABELS = {kind.model.__name__: kind.label for kind in KINDS}  # for models that tell kinds apart
@@ -50,6 +50,15 @@ def folders_of(name: str) -> list[Path]:
             f"{name}: there is none; choose {' or '.join([NAME, *(f'{NAME}:{one}' for one in folders)])}"
         )
     return [folder for one, folder in folders.items() if picture in ("", one)]
+
+
+def names_of(name: str) -> list[str]:
+    """What to call each of the models in `folders_of(name)`, shortly: the picture, or the folder of the run."""
+    if _is_ready_made(name):
+        return [f"{NAME}:{folder.name}" for folder in folders_of(name)]
+    (folder,) = folders_of(name)
+    run = [part for part in folder.resolve().parts if part not in ("model", EVERYTHING)]
+    return run[-1:]
 
 
 def _is_ready_made(name: str) -> bool:

@@ -49,6 +49,13 @@ class Together:
         return torch.cat([features for _, features, _ in every], 1), torch.stack(found).mean(0)
 
 
+def single_models(model: Model) -> list[Model]:
+    """All that answer together, at any depth: models of one picture each."""
+    if not isinstance(model, Together):
+        return [model]
+    return [single for each in model.models for single in single_models(each)]
+
+
 def among(model: Model, labels: Sequence[str]) -> Model:
     """As `answers.only`, for each of the models that answer together."""
     if isinstance(model, Together):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from audioid.data.clips import load_clips
 from audioid.data.corpus import corpus_root
 from audioid.data.mp3 import encode_mp3
 from audioid.errors import one_line
-from audioid.files import read_yaml
+from audioid.files import read_yaml, stays_below
 from audioid.pipeline.colours import coloured
 from audioid.pipeline.generated import make_sounds
 from audioid.schema import (
@@ -75,7 +75,7 @@ def _needed(run: Run) -> _Needed:
 
 def _shown(settings: _Needed, paths: Sequence[str]) -> dict[str, Shown]:
     audio = settings.audio
-    wanted = [path for path in dict.fromkeys(paths) if _is_below(path)][: MOST_SAMPLES // max(1, audio.n_samples)]
+    wanted = [path for path in dict.fromkeys(paths) if stays_below(path)][: MOST_SAMPLES // max(1, audio.n_samples)]
     with ThreadPoolExecutor() as pool:
         waveforms = _waveforms(settings, wanted, pool)
         if not waveforms:
@@ -102,12 +102,6 @@ def _waveforms(settings: _Needed, paths: Sequence[str], pool: Executor) -> dict[
     return {path: wave for path, wave in found if wave is not None}
 
 
-def _is_below(path: str) -> bool:
-    """Whether a path, as any system may read it, stays below the folder that it is joined to."""
-    readings = PurePosixPath(path), PureWindowsPath(path)
-    return not any(each.anchor or ".." in each.parts for each in readings)
-
-
 def _images(settings: _Needed, waveforms: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     """For each waveform of `(recordings, time)` its image, the channels side by side."""
     made = transforms.build(
@@ -121,7 +115,8 @@ def _images(settings: _Needed, waveforms: NDArray[np.float32]) -> list[NDArray[n
     return [np.concatenate([coloured(channel, made.row_label) for channel in image], axis=1) for image in images]
 
 
-def playable(wave: Waveform, sample_rate: int) -> bytes:
-    """The start of the waveform `(time,)` without the zeros that fill its end, as loud as can be, as a mono MP3."""
-    wave = np.trim_zeros(wave[: round(LONGEST_SOUND * sample_rate)], "b")
+def playable(wave: Waveform, sample_rate: int, *, longest: float = LONGEST_SOUND) -> bytes:
+    """The first `longest` seconds of a waveform `(time,)` without the zeros that fill its end, as loud as can be, as a
+    mono MP3."""
+    wave = np.trim_zeros(wave[: round(longest * sample_rate)], "b")
     return encode_mp3(wave / max(float(np.abs(wave).max(initial=0)), SILENCE), sample_rate)

@@ -68,6 +68,15 @@ def test_both_pictures_answer_by_the_mean_of_their_log_probabilities(shipped: Pa
     assert probabilities("builtin", sound) == pytest.approx(wanted, abs=1e-5)
 
 
+def test_models_are_called_by_their_picture_or_their_run(shipped: Path, tmp_path: Path) -> None:
+    assert builtin.names_of("builtin") == ["builtin:cwt", "builtin:fft"]
+    assert builtin.names_of("builtin:fft") == ["builtin:fft"]
+    for folder in (tmp_path / "runs" / "cwt width=8" / "model", tmp_path / "runs" / "both" / "everything" / "model"):
+        stand_in(folder, "fft", LABELS)
+        assert builtin.names_of(str(folder)) == [folder.relative_to(tmp_path / "runs").parts[0]]
+    assert builtin.names_of(str(tmp_path / "runs" / "both")) == ["both"]
+
+
 def test_one_picture_is_the_model_folder_that_is_shipped(shipped: Path, sound: Path) -> None:
     assert probabilities("builtin:cwt", sound) == pytest.approx(probabilities(str(shipped / "cwt"), sound), abs=1e-6)
 

@@ -1,54 +1,19 @@
 """Altered model folders: one clear line, or a model that answers; nothing else."""
 
-import hashlib
 import json
 import random
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from audioid import model_folder
 from audioid.errors import AudioidError
+from scripts.bench_hostile_models import altered
 from tests.identification.conftest import RATE
-
-NASTY: list[Any] = [
-    None, True, -1, 0, 1, 2**31, 2**63, 1e308, float("inf"), "", "auto", "../../etc/passwd", [], {}, [[]], "\ud800",
-    "0" * 5000, 3600, 768000, 65536,
-]  # fmt: skip
-
-
-def places(values: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where there is something to change, at any depth."""
-    pairs = values.items() if isinstance(values, dict) else enumerate(values[:3]) if isinstance(values, list) else ()
-    for key, value in pairs:
-        yield (*above, key)
-        yield from places(value, (*above, key))
-
-
-def altered(description: dict[str, Any], weights: bytes, rng: random.Random) -> tuple[dict[str, Any], bytes]:
-    """One of both, changed at a place or cut, with a checksum that agrees more often than not."""
-    description, kind = json.loads(json.dumps(description)), rng.choice(["value", "value", "bytes", "header", "cut"])
-    if kind == "value":
-        *above, last = rng.choice(list(places(description)))
-        holder: Any = description
-        for key in above:
-            holder = holder[key]
-        if rng.random() < 0.1:
-            del holder[last]
-        else:
-            holder[last] = rng.choice(NASTY)
-        return description, weights
-    changed = bytearray(weights)
-    for _ in range(rng.choice([1, 10, 300])):
-        changed[rng.randrange(3000 if kind == "header" else len(changed))] = rng.randrange(256)
-    weights = bytes(changed[: rng.randrange(len(changed))] if kind == "cut" else changed)
-    if rng.random() < 0.9:
-        description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-    return description, weights
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,3 +41,17 @@ def test_altered_folders_are_told_or_answer(sure: Path, tmp_path: Path, seed: in
     assert len(told) > 10
     assert not [line for line in told if "\n" in line]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bench", ["bench_hostile_models.py", "bench_hostile_page.py"])
+def test_what_strangers_made_does_nothing_but_being_answered(bench: str, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    pytest.importorskip("captum")
+    script, file = Path(__file__).parents[2] / "scripts" / bench, tmp_path / "figures.json"
+    subprocess.run([sys.executable, script, "--quick", "--json", file], check=True, capture_output=True)
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    bad = {"crashes", "hangs", "wrong", "deeds", "folders_changed", "failed", "uploads_left", "tracebacks"}
+    assert not {name: figures[name] for name in bad & figures.keys() if figures[name]}
+    assert figures.get("page_alive", 1) == 1
+    assert figures["answered"] > 5

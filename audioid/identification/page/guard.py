@@ -1,0 +1,138 @@
+"""What stands before Gradio: it serves what the page needs, to those for whom it is meant, and nothing else.
+
+Gradio has many more routes (a proxy for other addresses, links to share, an editor of its own code), and takes a sound
+that a client names by path or address instead of sending it.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audioid.identification.page.uploads import Uploads
+
+API = "/gradio_api"
+SERVED = {
+    "GET": {"/", "/config", "/favicon.ico", "/manifest.json", "/theme.css", f"{API}/info", f"{API}/startup-events"}
+    | {f"{API}/queue/data", f"{API}/upload_progress", f"{API}/theme.css"},
+    "POST": {f"{API}/queue/join", f"{API}/upload", f"{API}/cancel", f"{API}/reset"},
+}
+SERVED_BELOW = ("/assets/", "/static/", f"{API}/heartbeat/")
+FILE = f"{API}/file="
+LARGEST_QUESTION = 2**20  # bytes
+HEADERS = {
+    # Nothing is loaded from elsewhere, nor may what a file is called send anything there.
+    "Content-Security-Policy": "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Guard:
+    """An ASGI application around another.
+
+    Args:
+        hosts: by which names, without a port, browsers may call the page; None for any. Pages elsewhere may have their
+            own name lead here (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: Collection[str] | None) -> None:
+        self.app, self.uploads, self.hosts = app, uploads, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # the start and the end of the application; there are no sockets
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        headers, path = Headers(scope=scope), scope["path"]
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        async def refuse(status: int, reason: str) -> None:
+            await PlainTextResponse(reason, status)(scope, receive, with_headers)
+
+        if not self._is_meant_for(headers):
+            await refuse(403, "This page is for the machine that it runs on.")
+        elif not self._is_served(scope["method"], path):
+            await refuse(404, "There is no such thing here.")
+        elif path == f"{API}/upload":
+            size = headers.get("content-length", "")
+            if not size.isdecimal():
+                await refuse(411, "Tell how much is sent.")
+                return
+            with self.uploads.room_for(int(size)) as is_room:
+                if is_room:
+                    await self.app(scope, receive, with_headers)
+                else:
+                    await refuse(413, "That is too much at once; try again with less, or later.")
+        elif path == f"{API}/queue/join":
+            body = await _body(receive)
+            if body is None or not self._asks_of_uploads(body):
+                await refuse(400, "Only sounds that were sent here are answered.")
+            else:
+                await self.app(scope, _again(body, receive), with_headers)
+        else:
+            await self.app(scope, receive, with_headers)
+
+    def _is_meant_for(self, headers: Headers) -> bool:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        try:
+            if origin is not None and urlsplit(origin).netloc != host:
+                return False  # another page in the same browser
+            return self.hosts is None or urlsplit(f"//{host}").hostname in self.hosts
+        except ValueError:
+            return False
+
+    def _is_served(self, method: str, path: str) -> bool:
+        if path.startswith(FILE):
+            return method in ("GET", "HEAD") and self.uploads.holds(path.removeprefix(FILE))
+        served = SERVED.get("GET" if method == "HEAD" else method, ())
+        return path in served or (method in ("GET", "HEAD") and path.startswith(SERVED_BELOW))
+
+    def _asks_of_uploads(self, body: bytes) -> bool:
+        try:
+            return all(self.uploads.holds(path) for path in _paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            return False
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """All that is sent; None where that is too much, or breaks off."""
+    body = b""
+    while len(body) <= LARGEST_QUESTION:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+    return None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """As `receive`, with a body that was read already before all else."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+def _paths(value: Any) -> Iterator[Any]:
+    """Whatever may be the path of a file, at any depth."""
+    if isinstance(value, dict):
+        if "path" in value:
+            yield value["path"]
+        for each in value.values():
+            yield from _paths(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _paths(each)

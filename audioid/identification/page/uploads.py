@@ -1,0 +1,117 @@
+"""Sounds that browsers have sent: a folder of their own, in which each lies until it is answered."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from audioid.data.audio import Unreadable, count_frames, open_recording
+from audioid.errors import AudioidError
+
+LARGEST = 300 * 2**20  # bytes of a file
+MOST_BYTES = 2 * 2**30  # of all files that wait, or are on their way
+MOST_FILES = 500  # at once
+LONGEST = 3600.0  # seconds of a recording
+KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
+LONGEST_NAME = 200  # characters
+
+
+class Upload(NamedTuple):
+    """A sound that was sent, and what its sender calls it."""
+
+    path: Path
+    name: str
+
+
+class Uploads:
+    """The files below `folder`, which holds nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._coming = 0
+
+    def holds(self, path: object) -> bool:
+        """Whether a path, as a browser may give one, leads to a file below the folder."""
+        try:
+            return isinstance(path, str) and Path(path).resolve().is_relative_to(self.folder) and Path(path).is_file()
+        except (OSError, ValueError, RuntimeError):
+            return False
+
+    @contextmanager
+    def room_for(self, size: int) -> Iterator[bool]:
+        """Whether so many bytes, which arrive within the block, may come."""
+        self.sweep()
+        # What is on its way is counted twice as it arrives: that errs on the safe side.
+        allowed = self._on_disk() + self._coming + size <= MOST_BYTES
+        self._coming += size if allowed else 0
+        try:
+            yield allowed
+        finally:
+            self._coming -= size if allowed else 0
+
+    @contextmanager
+    def taken(self, sent: Sequence[object]) -> Iterator[list[Upload]]:
+        """What Gradio says was sent (`path`, `orig_name`), as files that are gone after the block, whatever comes.
+
+        Raises:
+            AudioidError: it is too much, or none of the files here.
+        """
+        found = [each for each in sent if isinstance(each, dict) and self.holds(each.get("path"))]
+        try:
+            if len(sent) > MOST_FILES:
+                raise AudioidError(f"{len(sent)} files are more than {MOST_FILES}; take fewer at once")
+            if len(found) < len(sent):
+                raise AudioidError("what was sent is not here any more; send it again")
+            yield [Upload(Path(each["path"]), _name(each)) for each in found]
+        finally:
+            for each in found:
+                self._remove(Path(each["path"]))
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Removes what has lain here for longer than `KEPT`."""
+        for entry in self._entries():
+            with suppress(OSError):
+                if time.time() - entry.stat().st_mtime > KEPT:
+                    shutil.rmtree(entry) if entry.is_dir() else os.unlink(entry)
+
+    def _remove(self, path: Path) -> None:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            if path.parent.resolve() != self.folder:
+                path.parent.rmdir()
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        try:
+            return list(os.scandir(self.folder))
+        except OSError:
+            return []
+
+    def _on_disk(self) -> int:
+        total = 0
+        for file in self.folder.rglob("*"):
+            with suppress(OSError):
+                total += file.stat().st_size
+        return total
+
+
+def check_length(upload: Upload) -> None:
+    """Raises Unreadable where a recording is longer than `LONGEST`, or is none."""
+    with open_recording(upload.path) as file:
+        seconds = count_frames(file) / file.samplerate
+    if seconds > LONGEST:
+        told = f"is {seconds / 60:,.0f} minutes long, and {LONGEST / 60:g} are the most; cut it"
+        raise Unreadable(upload.path, told)
+
+
+def _name(sent: dict[str, object]) -> str:
+    name = sent.get("orig_name")
+    return sendable(name if isinstance(name, str) and name else Path(str(sent["path"])).name)[-LONGEST_NAME:]
+
+
+def sendable(text: str) -> str:
+    """As Unicode, which what files are called need not be."""
+    return text.encode(errors="replace").decode()
