@@ -12,7 +12,17 @@ from audioid.program import STARTED
 
 # The way of the data.
 COMMANDS = (
-    *("synthesize", "audit", "render", "prepare", "pretrain", "train", "compare", "suite", "identify", "similar"),
+    "synthesize",
+    "audit",
+    "render",
+    "prepare",
+    "pretrain",
+    "train",
+    "compare",
+    "suite",
+    "identify",
+    "similar",
+    "export",
     "serve",
 )
 

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -99,9 +99,14 @@ ROWS: dict[str, list[str]] = {
     "statistics of each row": candidate(inputs=["rows"]),
     "energy per channel normalised": candidate(inputs=["pcen"]),
     "relaxed normalisation": candidate(inputs=["relaxed"]),
+    "judged at three heights": candidate(shifts=3),
     "frequency mixstyle": candidate(mixstyle=True),
     "random equalizer": candidate(inputs=["equalizer"]),
     "random noise floor": candidate(inputs=["floor"]),
+    "label smoothing": SCRATCH,
+    "sharpness-aware": SCRATCH,
+    "taught by the default": SCRATCH,
+    "sounds changed, not pictures": [*SCRATCH, "augment=sound"],
     "weights": SHIPPED,
     "weights, no augmentation": [*SHIPPED, "augment=none"],
     "weights, no shift of rows": [*SHIPPED, "augment.frequency_shift=0.0"],
@@ -109,6 +114,7 @@ ROWS: dict[str, list[str]] = {
     "weights, mixup": [*SHIPPED, "augment.mixup=0.3"],
     "weights, clips as long as they sound": [*SHIPPED, "audio.seconds=auto"],
     "weights, clips from the onset": [*SHIPPED, "audio.start=onset"],
+    "weights, label smoothing": SHIPPED,
 }
 
 
@@ -127,6 +133,25 @@ class Run:
     def accuracy(self) -> float:
         """Of the validation part, at the epoch that was kept."""
         return float(json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))["val_accuracy"])
+
+    def of(self, row: str) -> Path:
+        """The folder of another row's run with the same picture, corpus and fold."""
+        return self.folder.parents[2] / folder_name(row) / self.corpus / self.folder.name
+
+    def change(self) -> contextlib.AbstractContextManager[object]:
+        """What its row changes of the training loop for as long as it lasts."""
+        import candidates  # type: ignore[import-not-found] # heavy, and for what trains alone
+
+        changes: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
+            "label smoothing": lambda: candidates.smoothed(0.1),
+            "sharpness-aware": candidates.sharpness_aware,
+            "taught by the default": lambda: candidates.taught(self.of(BASE_ROW)),
+        }
+        return changes.get(self.row.removeprefix("weights, "), contextlib.nullcontext)()
+
+
+def folder_name(row: str) -> str:
+    return re.sub("[^a-z0-9.]+", "-", row)
 
 
 def corpora(folders: list[str], groups: list[str]) -> dict[str, list[str]]:
@@ -151,7 +176,7 @@ def train(run: Run) -> None:
     torch.set_num_threads(1)
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     log = run.folder.with_name(f"{run.folder.name}.log")
-    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), run.change():
         run_in(run.folder, compose(run.overrides), list(run.overrides))
 
 
@@ -181,7 +206,7 @@ def planned(arguments: argparse.Namespace) -> list[Run]:
             corpus,
             arm,
             fold,
-            out / re.sub("[^a-z0-9.]+", "-", row) / corpus / f"{arm}-{fold}",
+            out / folder_name(row) / corpus / f"{arm}-{fold}",
             [
                 *protocol,
                 f"transform={arm}",

@@ -1,20 +1,28 @@
 """Networks and changes that were candidates for the default: rows of scripts/bench_recipe.py, and nothing else.
 
 All are made of the default's parts, with one thing changed. Where a change belongs to training alone (an equaliser on
-the picture, averaged weights), it is a layer that acts in training, so that the program's own loop runs it.
+the picture, averaged weights), it is a layer that acts in training, so that the program's own loop runs it. What is
+about the loss or its descent takes the place of a part of that loop for as long as a run lasts.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn import functional
+from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from audioid import model_folder
 from audioid.models.cnn import Residual
+from audioid.training import module
 
 
 class Squeeze(nn.Module):
@@ -267,6 +275,22 @@ class Averaged(nn.Module):
         return cast(Tensor, self.network(images))
 
 
+class Shifted(nn.Module):
+    """A network that is judged by the mean log-probabilities of a picture and of it some rows higher and lower."""
+
+    def __init__(self, network: nn.Module, rows: int) -> None:
+        super().__init__()
+        self.network, self.rows = network, rows
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            return cast(Tensor, self.network(images))
+        size = images.shape[2]
+        places = torch.arange(size, device=images.device)
+        seen = [images[:, :, (places + rows).clamp(0, size - 1)] for rows in (-self.rows, 0, self.rows)]
+        return torch.stack([self.network(each).log_softmax(1) for each in seen]).mean(0)
+
+
 def network(
     *,
     in_channels: int,
@@ -282,6 +306,7 @@ def network(
     mixstyle: bool = False,
     blur: bool = False,
     average: float = 0.0,
+    shifts: int = 0,
 ) -> nn.Module:
     """Strided convolutions as in the default, `blocks[stage]` blocks of one kind after each stage's."""
     layers: list[nn.Module] = [INPUTS[name](in_channels * image_size) for name in inputs]
@@ -303,4 +328,61 @@ def network(
     statistics = 2 if pool in ("mean and maximum", "mean and deviation") else 1
     pooling = Attention(channels * rows) if pool == "attention" else Pool(pool)
     whole = nn.Sequential(*layers, pooling, nn.Dropout(dropout), nn.Linear(statistics * channels * rows, n_classes))
+    if shifts:
+        return Shifted(whole, shifts)
     return Averaged(whole, average) if average else whole
+
+
+def smoothed(amount: float) -> AbstractContextManager[object]:
+    """Training on targets of which that share is spread evenly over all classes (Szegedy et al. 2016)."""
+    return patch.object(module.functional, "cross_entropy", partial(functional.cross_entropy, label_smoothing=amount))
+
+
+class SharpnessAware(AdamW):
+    """AdamW by the gradient at the worst place near the weights, `distance` away (Foret et al. 2021).
+
+    It looks at each batch twice, both times as the first look changed it.
+    """
+
+    distance = 0.05
+
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        chance = torch.get_rng_state()
+        loss = closure()
+        chance_after = torch.get_rng_state()
+        weights = [each for group in self.param_groups for each in group["params"] if each.grad is not None]
+        gradient = [each.grad.clone() for each in weights]
+        scale = self.distance / (torch.stack([each.norm() for each in gradient]).norm() + 1e-12)
+        with torch.no_grad():
+            before = [each.clone() for each in weights]
+            for each, slope in zip(weights, gradient, strict=True):
+                each += scale * slope
+        torch.set_rng_state(chance)
+        closure()
+        torch.set_rng_state(chance_after)
+        with torch.no_grad():
+            for each, was in zip(weights, before, strict=True):
+                each.copy_(was)
+        super().step()
+        return loss
+
+
+def sharpness_aware() -> AbstractContextManager[object]:
+    return patch.object(module, "AdamW", SharpnessAware)
+
+
+def taught(run: Path) -> AbstractContextManager[object]:
+    """Training by what the network of another run says, as much as by the label (Furlanello et al. 2018)."""
+    teacher = model_folder.load(run).classifier
+
+    def training_step(self: module.ClassifierModule, batch: tuple[Tensor, Tensor]) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            images, targets = self.augment(*batch)
+        with torch.no_grad():
+            expected = teacher.classify(images).softmax(1)
+        logits = self.network(images)
+        losses = functional.cross_entropy(logits, targets, reduction="none")
+        self._update("train", losses.detach(), logits.argmax(1) == targets)
+        return 0.5 * losses.mean() + 0.5 * functional.cross_entropy(logits, expected)
+
+    return patch.object(module.ClassifierModule, "training_step", training_step)
