@@ -70,5 +70,5 @@ def serving(*arguments: object, temporary: Path) -> Iterator[tuple[str, "subproc
             yield process.stdout.readline().partition(" ")[0], process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)
             process.stdout.close()

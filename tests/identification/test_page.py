@@ -397,7 +397,7 @@ def test_uploads_are_gone_when_the_page_is_stopped_and_another_host_is_warned_of
         Page(address.replace("0.0.0.0", "127.0.0.1")).upload([("x.wav", one_tone("low"))])
         assert len(left(tmp_path)) == 1
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert list(tmp_path.glob("audioid-*")) == []
     warning = "warning: --host 0.0.0.0: everybody who reaches this address may send sounds to it, unencrypted\n"
     assert (tmp_path / "page.log").read_text() == (warning if host == "0.0.0.0" else "")
