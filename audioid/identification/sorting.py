@@ -78,6 +78,10 @@ class Sorter:
             return Step(self.how, str(source), str(target))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.parent.resolve().is_relative_to(root.resolve()):  # from there nothing would be taken back
+                raise AudioidError(
+                    f"{target.parent}: leads out of {root}; remove that link, or sort into another folder"
+                )
             made = _put(source, target, self.how)
         except OSError as error:
             raise AudioidError(f"{target}: {error.strerror or error}; choose a folder that can be written") from error
@@ -142,7 +146,11 @@ def _move(source: Path, target: Path) -> None:
             raise
         except OSError:  # another disk, or one without links
             _copy(source, target)
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        target.unlink()  # it was not moved, so there is nothing to take back either
+        raise
 
 
 def undo(file: Path, tell: Callable[[str], None]) -> int:
@@ -161,9 +169,9 @@ def undo(file: Path, tell: Callable[[str], None]) -> int:
         if reason:
             tell(f"{step.made}: {reason}")
             left.append(step)
-    for folder in {Path(step.made).parent for step in steps}:
-        with suppress(OSError):  # not empty
-            folder.rmdir()
+        else:
+            with suppress(OSError):  # not empty
+                Path(step.made).parent.rmdir()
     if left:
         file.write_text("".join(json.dumps(asdict(step)) + "\n" for step in reversed(left)), encoding="utf-8")
     else:
@@ -187,8 +195,9 @@ def _read_steps(file: Path) -> list[Step]:
         raise AudioidError(f"{file}: is no list of steps ({error}); name the file that sorting has left") from error
     for step in steps:
         # Also of a path that leads through links, which whoever made the folder may have put there.
-        place = Path(os.path.normpath(step.made))
-        if not (place.is_relative_to(root) and place.parent.resolve().is_relative_to(root.resolve())):
+        place = Path(step.made)
+        is_below = ".." not in place.parts and place.is_relative_to(root)
+        if not (is_below and place.parent.resolve().is_relative_to(root.resolve())):
             raise AudioidError(f"{file}: names {step.made}, which is not below {root}; it was not left by sorting")
     return steps
 
@@ -207,8 +216,8 @@ def _take_back(step: Step) -> str:
             source.parent.mkdir(parents=True, exist_ok=True)
             _move(made, source)
         elif step.how == "link":
-            if not made.is_symlink():
-                return "is no link any more"
+            if not made.is_symlink() or os.readlink(made) != step.source:
+                return f"is no link to {source} any more"
             made.unlink()
         else:
             if made.is_symlink() or not source.is_file() or os.path.samefile(source, made):
@@ -218,4 +227,6 @@ def _take_back(step: Step) -> str:
             made.unlink()
     except OSError as error:
         return error.strerror or str(error)
+    except ValueError as error:  # no name that a file can have
+        return str(error)
     return ""

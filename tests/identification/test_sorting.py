@@ -155,6 +155,8 @@ def test_nothing_is_moved_back_over_another_file(files: list[Path], out: Path) -
         ("[" * 10**5, "is no list of steps"),
         ('{"how": "copy", "source": "/a", "made": "/etc/passwd"}', "which is not below"),
         ('{"how": "move", "source": "/a", "made": "OUT/../in/c.wav"}', "which is not below"),
+        ('{"how": "move", "source": "/a", "made": "OUT/kick/../../in/c.wav"}', "which is not below"),
+        ('{"how": "move", "source": "/a.wav", "made": "OUT/kick/../c.wav"}', "which is not below"),
     ],
 )
 def test_a_file_of_steps_from_elsewhere_touches_nothing(
@@ -176,13 +178,50 @@ def test_links_in_a_folder_from_elsewhere_lead_nowhere(files: list[Path], out: P
     assert files[2].read_text() == "sound 2"
 
 
+def test_a_folder_that_leads_elsewhere_is_not_sorted_into(files: list[Path], out: Path, tmp_path: Path) -> None:
+    """What undo would refuse to take back is not done."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (out / "kick").symlink_to(elsewhere, target_is_directory=True)
+    with (out / "undo.jsonl").open("w") as steps, pytest.raises(AudioidError, match="leads out of"):
+        Sorter(out, "move", undo=steps).sort(answer(files[2]))
+    assert files[2].read_text() == "sound 2"
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_recording_that_cannot_be_taken_away_is_not_moved(
+    files: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        if path == files[2]:
+            raise PermissionError(None, "is held")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    with (out / "undo.jsonl").open("w") as steps, pytest.raises(AudioidError, match="is held"):
+        Sorter(out, "move", undo=steps).sort(answer(files[2]))
+    assert contents(out).keys() == {"undo.jsonl"}
+
+
+def test_folders_of_what_stays_stay(files: list[Path], out: Path) -> None:
+    with (out / "undo.jsonl").open("w") as steps:
+        Sorter(out, "copy", undo=steps).sort(answer(files[2]))
+    (out / "kick" / "c.wav").unlink()
+    assert undo(out / "undo.jsonl", print) == 0
+    assert (out / "kick").is_dir()
+
+
 @pytest.mark.parametrize(
     ("how", "source", "made", "reason"),
     [
         ("copy", "kick/c.wav", "kick/c.wav", "is no copy of"),
         ("move", "start.desktop", "kick/start.desktop", "is no recording by its name"),
         ("move", "start.desktop", "kick/c.wav", "is no recording by its name"),
-        ("link", "c.wav", "kick/c.wav", "is no link any more"),
+        ("link", "c.wav", "kick/c.wav", "is no link to"),
+        ("link", "c.wav", "kick/own.wav", "is no link to"),
+        ("move", "a\0.wav", "kick/c.wav", "null byte"),
         ("copy", "c.wav", "kick/gone.wav", "is not there any more"),
     ],
 )
@@ -192,6 +231,7 @@ def test_steps_that_sorting_never_does_are_not_taken_back(
     (out / "kick").mkdir()
     for name in ("c.wav", "start.desktop"):
         (out / "kick" / name).write_text("content")
+    (out / "kick" / "own.wav").symlink_to("start.desktop")  # somebody's own, which leads elsewhere
     step = {"how": how, "source": str(out / source), "made": str(out / made)}
     (out / "undo.jsonl").write_text(json.dumps(step))
     before, told = contents(out), list[str]()
