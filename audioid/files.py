@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise AudioidError(f"{path}: is a folder; name a file")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name that nobody could have laid a link at.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part

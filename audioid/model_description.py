@@ -15,6 +15,8 @@ from audioid.validation import RENAMED, checked, checked_option
 FORMAT = 3
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
+# What memory allows, also where a folder of others asks for more: samples of a clip, and numbers of a matrix.
+MOST_SAMPLES, MOST_WEIGHTS = 2**27, 2**27
 EVERYTHING = "everything"  # in a run's folder, what learned from all of its recordings
 SECTIONS = ("audio", "image", "transform", "model")  # groups of `audioid.schema.Settings`
 
@@ -73,6 +75,7 @@ def checked_weights(folder: Path, description: Description) -> bytes:
     """
     file = folder / WEIGHTS
     try:
+        _refuse_endless(file)
         content = file.read_bytes()
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; copy the model folder again") from error
@@ -91,6 +94,7 @@ def read_description(file: Path) -> Description:
         AudioidError: it is missing, damaged, or of another format.
     """
     try:
+        _refuse_endless(file)
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise AudioidError(f"{file}: {error.strerror}; name the model folder of a finished run, RUN/model") from error
@@ -121,10 +125,22 @@ def check_options(description: Description, file: Path, trust: Collection[str]) 
             checked_option(section, getattr(description, section))
         if description.audio["seconds"] == "auto":
             raise AudioidError("audio.seconds: auto is no length; it must be a number")
+        samples = description.audio["seconds"] * description.audio["sample_rate"]
+        if samples > MOST_SAMPLES:
+            raise AudioidError(f"audio.seconds: is too long, {samples:,.0f} samples; it must be shorter")
+        n_fft, n_mels = (description.transform.get(key) for key in ("n_fft", "n_mels"))
+        if isinstance(n_fft, int) and isinstance(n_mels, int) and n_fft * n_mels > MOST_WEIGHTS:
+            raise AudioidError(f"transform.n_mels: is too large beside n_fft {n_fft}; it must be lower")
     except AudioidError as error:
         raise AudioidError(_told(file, error)) from error
     if (target := description.model.get("target")) is not None and target not in trust:
         raise AudioidError(f"{file}: runs the code of {target}; if you trust it, --trust {target}")
+
+
+def _refuse_endless(file: Path) -> None:
+    """Raises OSError for what is there and no file: a pipe or a device may have no end."""
+    if file.exists() and not file.is_file():
+        raise OSError(None, "is no file")
 
 
 def _told(file: Path, error: AudioidError) -> str:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,11 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
         ({"audio": {**AUDIO, "speed": 2}}, "audio.speed: no such key"),
         ({"audio": {**AUDIO, "seconds": "long"}}, "audio.seconds: 'long' is not a valid number"),
         ({"audio": {**AUDIO, "seconds": float("nan")}}, "audio.seconds: nan is not finite"),
+        ({"audio": {**AUDIO, "seconds": 3600, "sample_rate": 768000}}, "audio.seconds: is too long"),
+        (
+            {"transform": {"name": "fft", "win_length": "auto", "window": "hann", "n_fft": 131072, "n_mels": 4096}},
+            "transform.n_mels: is too large beside n_fft 131072",
+        ),
         ({"audio": {**AUDIO, "start": "zzz"}}, "audio.start: there is no 'zzz'; choose one of beginning, "),
         ({"audio": {**AUDIO, "padding": 7}}, "audio.padding: there is no 7"),
         ({"audio": {**AUDIO, "remove_dc": "no"}}, "audio.remove_dc: 'no' is not a valid boolean"),
@@ -138,6 +144,15 @@ def test_a_wrong_description_is_one_clear_line(folder: Path, values: dict[str, A
 def test_damaged_json_is_an_error(folder: Path, content: str) -> None:
     (folder / "model.json").write_text(content)
     with pytest.raises(AudioidError, match=r"is no JSON|model\.json: \[1\] is no table of keys"):
+        model_folder.load(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_what_has_no_end_is_not_read(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(AudioidError, match="is no file"):
         model_folder.load(folder)
 
 

@@ -73,7 +73,7 @@ def told(file: Path, found: "Agreement", precision: str) -> str:
     if found.score is None:
         lines.append("no unknown_score: this model cannot tell what is none of its labels")
     else:
-        lines.append(f"unknown scores differ by at most {found.score:.1e}")
+        lines.append(f"unknown scores near the threshold differ by at most {found.score:.1e}")
     if precision != "fp32":
         lines.append(f"answers that change: {found.changed:.1%}")
     if found.model_accuracy is not None and found.file_accuracy is not None:

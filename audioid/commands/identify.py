@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from audioid.identification.sorting import Sorter
 
 FORMATS = ("table", "csv", "json", "jsonl")
+TOP = 3
 DONE = {"copy": "copied", "move": "moved", "link": "linked"}
 
 
@@ -41,6 +42,7 @@ class Told:
     unknown: int = 0
     unreadable: int = 0
     disputed: int = 0
+    stayed: int = 0
     sorted: Counter[str] = field(default_factory=Counter)  # by folder
 
     def __iter__(self) -> Iterator["Answer"]:
@@ -52,11 +54,18 @@ class Told:
                 self.read += 1
                 self.unknown += bool(answer.unknown)
                 self.disputed += answer.agree is not None and answer.agree < self.n_models
-            if self.sorter and (step := self.sorter.sort(answer)):
-                self.sorted[Path(step.made).parent.name] += 1
-                if self.sorter.undo is None:
-                    tqdm.write(f"would {step.how} {on_a_line(step.source)} to {on_a_line(step.made)}", file=sys.stderr)
+            if self.sorter and answer.error is None:
+                self._sort(self.sorter, answer)
             yield answer
+
+    def _sort(self, sorter: "Sorter", answer: "Answer") -> None:
+        step = sorter.sort(answer)
+        if step is None:
+            self.stayed += 1
+            return
+        self.sorted[Path(step.made).parent.name] += 1
+        if sorter.undo is None:
+            tqdm.write(f"would {step.how} {on_a_line(step.source)} to {on_a_line(step.made)}", file=sys.stderr)
 
     def summary(self) -> str:
         """Such as `950 named, 30 unknown, 15 not read`."""
@@ -95,7 +104,7 @@ def arguments_of_command() -> argparse.Namespace:
     parser.add_argument(
         "--with", action="append", default=[], metavar="MODEL", dest="others", help="another model, to answer together"
     )
-    parser.add_argument("--top", type=int, default=3, metavar="K", help="names for each recording (default: 3)")
+    parser.add_argument("--top", type=int, metavar="K", help=f"names for each recording (default: {TOP})")
     parser.add_argument("--format", choices=[*FORMATS, timeline.AUDACITY], default="table", help="default: table")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="NAME", help="code that the model may run, such as my_nets.Tiny"
@@ -126,11 +135,17 @@ def arguments_of_command() -> argparse.Namespace:
     found = parser.parse_intermixed_args()
     found.how = next((name for name in DONE if getattr(found, f"{name}_to")), None)
     if found.undo:
-        if found.model is not None:
-            parser.error("--undo: goes alone; leave out the model and the recordings")
+        given = {name: value for name, value in vars(found).items() if value and name != "undo"}
+        if any(value != parser.get_default(name) for name, value in given.items()):
+            parser.error("--undo: goes alone; leave out everything else")
         return found
-    if found.model is None or not found.paths:
+    if found.model is None:
         parser.error("name a model and recordings")
+    if not found.paths:
+        parser.error(f"name recordings as well: files, folders or globs after the model {found.model}")
+    if timeline.is_asked(found) and found.top is not None:
+        parser.error("--top: a row of a timeline has one name; leave it out")
+    found.top = TOP if found.top is None else found.top
     if found.top < 1:
         parser.error("--top: must be at least 1")
     if not 0 <= found.min_confidence <= 1:
@@ -155,7 +170,11 @@ def main() -> int:
         if told is None:
             return 0
     except AudioidError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {on_a_line(error)}")
+    except MemoryError:
+        sys.exit("error: memory: there is not enough for this model's clips, or for this recording; shorten them")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -198,6 +217,8 @@ def work(arguments: argparse.Namespace) -> Told | None:
     tell_passed_over(passed_over)
     if told.read and (arguments.out or sorter or sys.stderr.isatty()):
         print(told.summary(), file=sys.stderr)
+    if sorter and told.stayed:
+        print(f"{told.stayed:,} left where they are: below {on_a_line(sorter.folder)} already", file=sys.stderr)
     if undo and told.sorted:
         folders = ", ".join(f"{on_a_line(name)} {count:,}" for name, count in sorted(told.sorted.items()))
         done = f"{DONE[arguments.how]} {told.sorted.total():,} ({folders})"

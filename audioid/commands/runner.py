@@ -12,6 +12,7 @@ from types import FrameType
 from hydra.errors import HydraException
 
 from audioid.errors import AudioidError
+from audioid.terminal import on_a_line
 
 CLOSED_PIPE = 128 + 13  # as shells tell of SIGPIPE, which Windows lacks
 NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -42,7 +43,7 @@ def run_command(work: Callable[[], object]) -> int:
         line = error_line(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr, flush=True)
+        print(f"error: {on_a_line(line)}", file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -55,7 +56,7 @@ def error_line(error: Exception) -> str | None:
         return f"configuration: {str(error).splitlines()[0]}; correct it"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; choose a folder that can be written"
-    if isinstance(error, MemoryError | RuntimeError) and NO_MEMORY.search(str(error)):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
         return "memory: there is not enough; lower model.width, image.size, audio.seconds or data.batch_size"
     return None
 

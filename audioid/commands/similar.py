@@ -161,7 +161,9 @@ def main() -> int:
         tell_passed_over(dict.fromkeys([*library.passed_over, *passed_over]))
         tell_unreadable(library)
     except AudioidError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {on_a_line(error)}")
+    except MemoryError:
+        sys.exit("error: memory: there is not enough for this model's clips, or for this recording; shorten them")
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except BrokenPipeError:  # the reader, such as head, has seen enough

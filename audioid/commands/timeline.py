@@ -42,6 +42,8 @@ def is_asked(arguments: Namespace) -> bool:
 def check(arguments: Namespace) -> None:
     """Raises AudioidError where these arguments do not go together."""
     has_length = arguments.window is not None or arguments.hop is not None
+    if arguments.picture and arguments.picture.suffix.lower() != ".png":
+        raise AudioidError(f"--picture: {arguments.picture} is no name of a picture; let it end in .png")
     if arguments.onsets and has_length:
         raise AudioidError("--onsets: cuts where sounds begin, so it takes no --window or --hop; leave one out")
     if not is_asked(arguments):

@@ -33,6 +33,7 @@ LARGEST_SAMPLE = 2.0**31
 BLOCK_VALUES = 2**20
 # The onset and the loudest part are looked for in this many values: 12 minutes of stereo at 44.1 kHz.
 SEARCH_VALUES = 2**26
+FIRST = 2**14  # frames by which a recording is told from others
 HOP_SECONDS = 0.005
 ONSET_DECIBEL = -30.0
 # Samples, at the lower of both rates, decoded beyond the end: the resampling filter shall see no edge there.
@@ -73,9 +74,13 @@ class Sounding(BytesIO):
             Unreadable: it has another shape, or no samples, or no such rate.
         """
         super().__init__()
-        path, frames = Path(self.name), np.atleast_2d(np.asarray(waveform, np.float32)).T
-        if frames.ndim != 2 or frames.shape[1] > MOST_CHANNELS:
-            raise Unreadable(path, f"is of shape {np.shape(waveform)}; give (time,) or (channels, time)")
+        path = Path(self.name)
+        if np.asarray(waveform).dtype.kind not in "fiub":
+            raise Unreadable(path, "holds no real numbers")
+        frames = np.atleast_2d(np.asarray(waveform, np.float32)).T
+        if frames.ndim != 2 or frames.shape[1] > MOST_CHANNELS or 2 < frames.shape[1] > len(frames) > 1:
+            told = f"is of shape {np.shape(waveform)}; give (time,) or (channels, time), such as waveform.T"
+            raise Unreadable(path, told)
         if not frames.size:
             raise Unreadable(path, "holds no samples")
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE or sample_rate != int(sample_rate):
@@ -256,8 +261,7 @@ def _start(source: Source, window: int, start: str) -> int:
     with open_recording(source) as file:
         if start == "random":
             latest = max(0, count_frames(file) - window)
-            digest = hashlib.blake2b(_first_bytes(source, 2**16), digest_size=8).digest()
-            return int.from_bytes(digest, "big") % (latest + 1)
+            return _chance(source) % (latest + 1)
         hop, power = hop_power(file)
     last = max(0, power.size - math.ceil(window / hop))
     if start == "onset":
@@ -269,11 +273,11 @@ def _start(source: Source, window: int, start: str) -> int:
     return min(first, last) * hop
 
 
-def _first_bytes(source: Source, count: int) -> bytes:
-    if isinstance(source, Sounding):
-        return source.getvalue()[:count]
-    with source.open("rb") as content:
-        return content.read(count)
+def _chance(source: Source) -> int:
+    """A number that depends on the recording's first samples alone, and so is that of a waveform in no file too."""
+    with open_recording(source) as file:
+        first = next(mono_blocks(file, FIRST), np.empty(0, np.float32))
+    return int.from_bytes(hashlib.blake2b(first.tobytes(), digest_size=8).digest(), "big")
 
 
 def onset(power: NDArray[np.float64]) -> int:

@@ -5,6 +5,7 @@ import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,7 @@ def _status(root: Path, path: str) -> tuple[int, int]:
 def _read_header(path: Path) -> tuple[int, int, int, str, str, str]:
     try:
         with open_recording(path) as file, path.open("rb") as content:
-            checksum = hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=16)).hexdigest()
-            return count_frames(file), file.samplerate, file.channels, file.subtype, checksum, ""
+            return count_frames(file), file.samplerate, file.channels, file.subtype, checksum_of(content), ""
     except Unreadable as error:
         return 0, 0, 0, "", "", error.reason
 
@@ -80,6 +80,11 @@ def read_cache(cache: Path) -> pd.DataFrame:
     if _checksum(content) != checksum:
         return _no_headers()
     return pd.read_csv(io.BytesIO(content), dtype=KEY_TYPES | HEADER_TYPES, keep_default_na=False)
+
+
+def checksum_of(content: BufferedReader) -> str:
+    """By which recordings of the same content are known."""
+    return hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def _checksum(content: bytes) -> bytes:

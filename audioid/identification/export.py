@@ -82,9 +82,9 @@ def _refuse_others(file: Path, found: Agreement) -> None:
     for told, difference, most in (
         ("probabilities differ from PyTorch's", found.probability, TOLERANCE),
         ("probabilities of a clip alone differ from those among others", found.alone, TOLERANCE),
-        ("unknown scores differ from PyTorch's", found.score or 0.0, SCORE_TOLERANCE),
+        ("unknown scores differ from PyTorch's", 0.0 if found.score is None else found.score, SCORE_TOLERANCE),
     ):
-        if difference > most:
+        if not difference <= most:  # no number is not either
             problem = f"onnxruntime's {told} by {difference:.1e}, more than {most:g}"
             raise AudioidError(f"{file}: {problem}; it was not written: report it with the model's model.json")
 

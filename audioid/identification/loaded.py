@@ -1,7 +1,7 @@
 """Trained models for programs in Python: waveforms in, names and features out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from audioid.data.audio import Sounding, Waveform
 from audioid.data.clips import load_clips
+from audioid.errors import AudioidError
 from audioid.identification import builtin
 from audioid.identification.answers import Model
-from audioid.identification.identify import judged, ranked
+from audioid.identification.identify import judged, mean_features, ranked
 from audioid.identification.together import together
 
 
@@ -35,7 +36,7 @@ class IdentificationModel:
     that the model asks of recordings (mono, sample rate, length, where a sound begins) is done here.
     """
 
-    model: Model
+    model: Model = field(repr=False)
 
     @property
     def classes_(self) -> NDArray[np.str_]:
@@ -67,8 +68,10 @@ class IdentificationModel:
         """Calibrated probabilities `(n, n_classes)` of n waveforms, at `self.sample_rate` if no other is given.
 
         Raises:
-            AudioidError: as `identify`.
+            AudioidError: as `identify`, or it is one waveform and no sequence of them.
         """
+        if any(np.ndim(waveform) == 0 for waveform in waveforms):
+            raise AudioidError("predict_proba: takes several waveforms; give one as [waveform]")
         clips = [self._clips(waveform, sample_rate or self.sample_rate) for waveform in waveforms]
         if not clips:
             return np.empty((0, len(self.model.labels)))
@@ -86,9 +89,8 @@ class IdentificationModel:
         Raises:
             AudioidError: as `identify`.
         """
-        clips = torch.from_numpy(np.stack(self._clips(waveform, sample_rate)))
-        features, _ = self.model.classifier.judge(clips)
-        return features.mean(0).numpy()
+        (features,) = mean_features(self.model, [self._clips(waveform, sample_rate)]).numpy()
+        return features
 
     def _clips(self, waveform: Any, sample_rate: int) -> list[Waveform]:
         found = load_clips(Sounding(waveform, sample_rate), **self.model.audio)
@@ -105,4 +107,6 @@ def load_model(*paths: str | PathLike[str], trust: Sequence[str] = ()) -> Identi
         AudioidError: there is none, it is damaged, or the models do not go together.
     """
     names = [str(path) for path in paths]
+    if not names:
+        raise AudioidError("load_model: name a model")
     return IdentificationModel(together({name: builtin.load(name, trust=trust) for name in names}))

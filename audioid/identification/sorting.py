@@ -39,6 +39,8 @@ def check_pattern(pattern: str) -> None:
         strange = [name for name in fields if name not in FIELDS]
         if strange:
             raise ValueError(f"there is no {{{strange[0]}}}")
+        if not fields:
+            raise ValueError("all files would have one name")
         pattern.format(**FIELDS)
     except (ValueError, KeyError, IndexError) as error:
         known = ", ".join(f"{{{name}}}" for name in FIELDS)

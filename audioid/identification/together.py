@@ -1,6 +1,6 @@
 """Several models as one: pictures, or seeds, that answer together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from audioid.errors import AudioidError
 from audioid.identification.answers import Classifier, Model, only
 from audioid.sureness import Sureness
 from audioid.transforms.image import TimeFrequencyTransform
+
+EARLIER = {"windows": 1}  # what model folders from before a key do not say
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def among(model: Model, labels: Sequence[str]) -> Model:
     return only(model, labels)
 
 
-def together(models: dict[str, Model]) -> Model:
+def together(models: Mapping[str, Model]) -> Model:
     """The models, by what they were called, as one; a single one is itself.
 
     Raises:
@@ -76,8 +78,10 @@ def together(models: dict[str, Model]) -> Model:
             raise AudioidError(
                 f"{name}: knows other names than {first}, such as {strange[0]}; name models of one corpus"
             )
-        for key, value in model.audio.items():
-            if chosen.audio.get(key, value) != value:
-                told = f"audio.{key} {value}, not {chosen.audio.get(key)} as {first}"
+        own, its = EARLIER | chosen.audio, EARLIER | model.audio
+        for key in own.keys() | its.keys():
+            if own.get(key) != its.get(key):
+                told = f"audio.{key} {its.get(key)}, not {own.get(key)} as {first}"
                 raise AudioidError(f"{name}: hears recordings differently ({told}); name models of one kind")
-    return Together(list(models.values())) if others else chosen
+    # One of several counts as each of those that it consists of.
+    return Together([single for model in models.values() for single in single_models(model)]) if others else chosen

@@ -18,20 +18,37 @@ def background_count(audio: AudioSettings) -> int:
     return max(1, min(MOST, int(SECONDS / audio.seconds)))
 
 
+def background_kinds(audio: AudioSettings) -> list[str]:
+    """The kind of each of the sounds, in the order of `background_images`."""
+    return list(generated_index(_data(audio), audio).table["label"])
+
+
+def _data(audio: AudioSettings) -> GeneratedDataSettings:
+    return GeneratedDataSettings(
+        name="generated",
+        on_unreadable="skip",
+        batch_size=1,
+        seed=SEED,
+        count=background_count(audio),
+        label="kind",
+    )
+
+
 def background_images(settings: Settings, *, device: str) -> StoredRows:
     """Images of generated sounds as the settings make those of recordings, `(sounds, channels, size, size)`.
 
     The kinds take turns. The store keeps them for all runs with the same pictures.
     """
-    count = background_count(settings.audio)
-    data = GeneratedDataSettings(
-        name="generated", on_unreadable="skip", batch_size=1, seed=SEED, count=count, label="kind"
-    )
     shards = settings.store.shards
     store = Store(Path(settings.store.root).expanduser(), max_bytes=int(settings.store.max_gib * 2**30))
     audio = settings.audio.model_dump() | {"windows": 1}
     waveforms = generated_waveforms(
-        generated_index(data, settings.audio), store, seed=SEED, audio=audio, shards=shards, device=device
+        generated_index(_data(settings.audio), settings.audio),
+        store,
+        seed=SEED,
+        audio=audio,
+        shards=shards,
+        device=device,
     )
     return stages.images(
         waveforms,

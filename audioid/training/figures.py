@@ -31,7 +31,7 @@ def examples(
     for place, (image, title) in enumerate(zip(images.reshape(-1, *images.shape[2:]), titles, strict=True)):
         axes = figure.add_subplot(rows, columns * channels, place + 1)
         draw_image(axes, image, times, row_values, row_label)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -52,8 +52,9 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> Figure:
             colour = "white" if shares[row, column] > 0.6 else "black"
             text = matrix.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=9)
             text.set(color=colour, in_layout=False)
-    matrix.set_xticks(range(len(names)), names, rotation=90)
-    matrix.set_yticks(range(len(names)), [f"{name} ({total})" for name, total in zip(names, totals, strict=True)])
+    matrix.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    labels = [f"{name} ({total})" for name, total in zip(names, totals, strict=True)]
+    matrix.set_yticks(range(len(names)), labels, parse_math=False)
     matrix.set_xlabel("predicted")
     matrix.set_ylabel("label (test recordings)")
     bars.barh(range(len(names)), 100 * shares.diagonal(), color="tab:blue")

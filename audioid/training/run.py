@@ -26,7 +26,7 @@ from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run_folder import claim
-from audioid.training.sureness import find_unknown, judged_sureness
+from audioid.training.sureness import find_unknown, judged_sureness, refuse_known
 
 
 def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
@@ -46,6 +46,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         device = device_of(settings)
         unknown = find_unknown(settings.data)
         prepared = prepare_data(settings, watch, device=device)
+        refuse_known(unknown, prepared.index)
         asked, settings = settings, with_frequency_shift(prepared.settings, prepared)
         write_skipped(folder / "skipped.csv", prepared.index.skipped)
         tell_beginning(prepared, asked, settings)

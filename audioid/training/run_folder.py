@@ -1,6 +1,7 @@
 """A run's folder: whose it is, what was chosen, and whether its run has ended."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from audioid.files import read_yaml, replacing
 from audioid.model_description import DESCRIPTION, EVERYTHING
 from audioid.schema import FREE_ON_RESUME, Settings, flat, later_keys
 from audioid.training.budget import asked
+
+JUDGED_ANEW = ("unknown.", "data.unknown")  # keys that change what is said of a trained network, not the network
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,18 @@ def is_done(folder: Path, settings: Settings) -> bool:
         earlier |= later_keys(earlier)
     except Exception as error:
         raise AudioidError(f"{config}: is damaged ({error!r}); choose another folder".replace("\n", " ")) from error
+    same = True
     for key, value in flat(settings.model_dump()).items():
-        if not key.startswith(FREE_ON_RESUME) and earlier.get(key, value) != value:
+        if key.startswith(JUDGED_ANEW):
+            same &= earlier.get(key, value) == value
+        elif not key.startswith(FREE_ON_RESUME) and earlier.get(key, value) != value:
             raise AudioidError(
                 f"{key}: the run in {folder} has {earlier[key]}, not {value}; leave it so, or choose another folder"
             )
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         is_whole = settings.fit == "judged" or (folder / EVERYTHING / "model" / DESCRIPTION).exists()
-        return is_whole and asked(settings.trainer).is_met_by(metrics)
+        return same and is_whole and asked(settings.trainer).is_met_by(metrics)
     except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: it is written anew
         return False
 
@@ -69,6 +75,7 @@ def claim(folder: Path, settings: Settings, overrides: Sequence[str]) -> None:
     """
     if (folder / "metrics.json").exists():
         (folder / "metrics.json").replace(folder / "earlier_metrics.json")
+        shutil.rmtree(folder / EVERYTHING, ignore_errors=True)  # what came of the network that is now judged anew
     for name, values in (("config", settings.model_dump()), ("overrides", list(overrides))):
         with replacing(folder / ".hydra" / f"{name}.yaml") as part:
             part.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

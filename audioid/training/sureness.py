@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from torch import Tensor
 from audioid.classifier import AudioClassifier
 from audioid.data.audio import Unreadable, Waveform
 from audioid.data.clips import load_clips
+from audioid.data.headers import checksum_of
+from audioid.data.index import Index
 from audioid.data.store import StoredRows
 from audioid.data.walk import walk
 from audioid.errors import AudioidError
-from audioid.pipeline.background import background_count, background_images
+from audioid.pipeline.background import background_images, background_kinds
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import DataSettings, GeneratedDataSettings, Settings
 from audioid.sureness import CROWD, NEIGHBOURS, SHARE, Sureness, mean_log_distance, placed
@@ -129,7 +132,7 @@ def judged_sureness(
     val, test = (prepared.index.targets[rows] for rows in (parts.val, parts.test))
     n_features = evaluation.features["train"].shape[1]
     deciding, judging = (
-        features_of(classifier, _images_of(some, classifier, settings), device).reshape(-1, n_features)
+        _features_of_recordings(some, classifier, settings, device).reshape(-1, n_features)
         for some in _thirds(unknown)[1:]
     )
     temperature = fitted_temperature(found["val"], val)
@@ -155,7 +158,7 @@ def judged_sureness(
         ece_uncalibrated=calibration_error(found["test"], test),
         ece=calibration_error(calibrated(evaluation, prepared, temperature).log_probabilities["test"], test),
         known_rejected=rejected(scores(evaluation.features["test"])),
-        generated_rejected=rejected(_scores_beside_others(sureness, background_count(settings.audio))),
+        generated_rejected=rejected(_scores_beside_others(sureness, background_kinds(settings.audio))),
         unknown_rejected=rejected(scores(judging)),
     )
 
@@ -173,7 +176,7 @@ def held_to(
     beside, *_ = _thirds(unknown)
     background = [features_of(classifier, _in_batches(background_images(settings, device=device)), device)]
     if beside:
-        background.append(features_of(classifier, _images_of(beside, classifier, settings), device))
+        background.append(_features_of_recordings(beside, classifier, settings, device))
     basis = _basis(features, background[0])
     known, others = (
         placed(torch.from_numpy(each), basis).half().float()  # as they are kept
@@ -217,22 +220,28 @@ def _in_batches(images: StoredRows) -> Iterator[Tensor]:
         yield torch.from_numpy(images[rows])
 
 
-def _images_of(paths: Sequence[Path], classifier: AudioClassifier, settings: Settings) -> Iterator[Tensor]:
-    """Of the first clip of each of the recordings that can be read."""
-    audio = settings.audio.model_dump() | {"windows": 1}
+def _features_of_recordings(
+    paths: Sequence[Path], classifier: AudioClassifier, settings: Settings, device: str
+) -> Features:
+    """Of those that can be read the means over their clips, as they are judged, `(recordings, n_features)`."""
+    audio, transform = settings.audio.model_dump(), classifier.transform.to(device)
 
-    def decoded(path: Path) -> Waveform | None:
+    def decoded(path: Path) -> list[Waveform]:
         try:
-            return load_clips(path, **audio)[0]
+            return [clip for clip in load_clips(path, **audio) if clip is not None]
         except Unreadable:
-            return None
+            return []
 
+    found, at_once = [np.empty((0, 1), np.float32)], AT_ONCE if settings.audio.windows == 1 else 1
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), AT_ONCE):
-            waves = [wave for wave in pool.map(decoded, paths[start : start + AT_ONCE]) if wave is not None]
-            if waves:
-                device = next(classifier.network.parameters()).device
-                yield classifier.transform.to(device)(torch.from_numpy(np.stack(waves)).to(device))
+        for start in range(0, len(paths), at_once):
+            clips = [each for each in pool.map(decoded, paths[start : start + at_once]) if each]
+            waves = list(chain.from_iterable(clips))
+            pieces = (torch.from_numpy(np.stack(waves[k : k + AT_ONCE])) for k in range(0, len(waves), AT_ONCE))
+            features = features_of(classifier, (transform(piece.to(device)) for piece in pieces), device)
+            ends = np.cumsum([len(each) for each in clips])
+            found += [part.mean(0, keepdims=True) for part in np.split(features, ends[:-1]) if len(part)]
+    return np.concatenate(found[1:] or found)
 
 
 def _basis(*features: Features) -> Tensor:
@@ -246,10 +255,11 @@ def _basis(*features: Features) -> Tensor:
     return torch.from_numpy(axes.T.astype(np.float32)).half().float().contiguous()  # as it is kept
 
 
-def _scores_beside_others(sureness: Sureness, n_generated: int) -> NDArray[np.float64]:
-    """Unknown scores of the background's generated sounds, its first, each beside the others alone."""
-    places = sureness.background[:n_generated]
-    cosines = (places @ sureness.background.T).fill_diagonal_(-1)
+def _scores_beside_others(sureness: Sureness, kinds: Sequence[str]) -> NDArray[np.float64]:
+    """Unknown scores of the background's generated sounds, its first, each beside those of other kinds alone."""
+    places, names = sureness.background[: len(kinds)], np.array(kinds)
+    cosines = places @ sureness.background.T
+    cosines[:, : len(kinds)][torch.from_numpy(names[:, None] == names)] = -1
     known = mean_log_distance(places @ sureness.known.T, NEIGHBOURS)
     return (known - SHARE * mean_log_distance(cosines, CROWD)).double().numpy()
 
@@ -263,9 +273,27 @@ def find_unknown(data: DataSettings) -> list[Path]:
     if data.unknown is None:
         return []
     root = Path(data.unknown).expanduser()
-    found = sorted(path for path, reason in walk(root) if not reason)
+    every = {_checksum(root / path): path for path, reason in walk(root) if not reason}
+    found = sorted(every.values())  # copies would join the background and be judged beside themselves
     if len(found) < 3:
         raise AudioidError(
             f"data.unknown: {root} holds fewer than 3 recordings; name a folder with more, or leave it out"
         )
     return [root / found[place] for place in np.random.default_rng(0).permutation(len(found))]
+
+
+def refuse_known(unknown: Sequence[Path], index: Index) -> None:
+    """Raises AudioidError where recordings that have a label are to be unknown ones too."""
+    labelled = set(index.table["checksum"])
+    both = [path for path in unknown if _checksum(path) in labelled]
+    if both:
+        told = f"{len(both)} of its recordings have a label among those to learn from, such as {both[0]}"
+        raise AudioidError(f"data.unknown: {told}; name a folder of others")
+
+
+def _checksum(path: Path) -> str:
+    try:
+        with path.open("rb") as content:
+            return checksum_of(content)
+    except OSError:  # left out when it is decoded
+        return str(path)

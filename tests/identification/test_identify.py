@@ -210,6 +210,9 @@ def test_sorting_from_the_command_line_and_back(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("moved 6 (high 1, low 3, middle 1, unknown 1); to take it back: ")
     assert "5 named, 1 unknown, 2 not read" in done.stderr
+    refused = run("--undo", out / steps, "--dry-run")
+    assert refused.returncode == 2
+    assert "--undo: goes alone" in refused.stderr
     assert run("--undo", out / steps).stdout == "6 taken back\n"
     assert sorted(recordings.rglob("*")) == before
     assert list(out.iterdir()) == []

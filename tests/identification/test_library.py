@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import soxr
 
 import audioid
 from audioid import load_model, model_folder
+from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.identify import identify
+from audioid.identification.together import Together, together
 from tests.identification.conftest import LABELS, RATE, tone
 
 
@@ -55,6 +58,35 @@ def test_channels_and_rates_are_brought_to_the_models_own(sure: Path, waves: lis
     assert model.predict_proba([soxr.resample(wave, RATE, 3 * RATE)], 3 * RATE).argmax() == LABELS.index(
         plain.names[0][0]
     )
+
+
+def test_what_is_no_sequence_of_waveforms_is_told(sure: Path, waves: list[np.ndarray]) -> None:
+    model = load_model(sure)
+    with pytest.raises(AudioidError, match=r"give one as \[waveform\]"):
+        model.predict_proba(waves[0])  # type: ignore[arg-type]
+    with pytest.raises(Unreadable, match=r"such as waveform\.T"):
+        model.identify(np.zeros((900, 2)), RATE)
+    with pytest.raises(Unreadable, match="no real numbers"):
+        model.identify(np.array(["a", "b"]), RATE)
+    with pytest.raises(AudioidError, match="name a model"):
+        load_model()
+
+
+def test_one_of_several_models_counts_as_those_it_consists_of(sure: Path, waves: list[np.ndarray]) -> None:
+    one, other = model_folder.load(sure), model_folder.load(sure)
+    nested = together({"pair": together({"one": one, "other": other}), "third": one})
+    assert isinstance(nested, Together)
+    assert nested.models == [one, other, one]
+
+
+def test_models_of_before_a_key_have_what_was_so_then(sure: Path) -> None:
+    model = model_folder.load(sure)
+    old = replace(model, audio={key: value for key, value in model.audio.items() if key != "windows"})
+    new = replace(model, audio=model.audio | {"windows": "all"})
+    assert isinstance(together({"old": old, "same": model}), Together)
+    for pair in ({"old": old, "new": new}, {"new": new, "old": old}):
+        with pytest.raises(AudioidError, match=r"audio\.windows"):
+            together(pair)
 
 
 def test_embeddings_are_near_for_what_sounds_alike(sure: Path) -> None:

@@ -61,6 +61,12 @@ def test_a_run_that_was_judged_alone_learns_from_everything_later(
     made = Path("run/everything/model/weights.safetensors").read_bytes()
     assert command("resume=run", "fit=everything") == 0
     assert Path("run/everything/model/weights.safetensors").read_bytes() == made
+    # Of a network that is judged anew nothing else stays that would answer for it.
+    assert command("resume=run", "fit=judged", "unknown.false_rejections=0.5") == 0
+    again = json.loads(Path("run/metrics.json").read_text())
+    assert again["test_loss"] == before["test_loss"]
+    assert again["known_rejected"] > before["known_rejected"]
+    assert not Path("run/everything").exists()
 
 
 @pytest.mark.parametrize(

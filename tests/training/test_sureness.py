@@ -10,11 +10,18 @@ import soundfile
 import torch
 from scipy.special import log_softmax
 
+from audioid.data.index import index_folder
 from audioid.errors import AudioidError
 from audioid.model_folder import load
 from audioid.pipeline import background
 from audioid.schema import FolderDataSettings
-from audioid.training.sureness import calibration_error, chosen_threshold, find_unknown, fitted_temperature
+from audioid.training.sureness import (
+    calibration_error,
+    chosen_threshold,
+    find_unknown,
+    fitted_temperature,
+    refuse_known,
+)
 from tests.conftest import RATE, Command, write_tones
 
 SHORT = ["trainer.max_epochs=8", "model.width=8", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -64,6 +71,24 @@ def noises(tmp_path: Path) -> Path:
     for number in range(12):
         soundfile.write(tmp_path / "noises" / f"{number}.wav", 0.3 * rng.uniform(-1, 1, RATE // 4), RATE)
     return tmp_path / "noises"
+
+
+def test_copies_of_unknown_recordings_count_once_and_known_ones_not_at_all(tmp_path: Path, noises: Path) -> None:
+    """Else the threshold would rest on sounds that are in the background already."""
+    for number in range(12):
+        (noises / f"copy {number}.wav").write_bytes((noises / f"{number}.wav").read_bytes())
+    data = FolderDataSettings(
+        name="folder", root=".", group_pattern=None, unknown=str(noises), on_unreadable="skip", batch_size=1
+    )
+    found = find_unknown(data)
+    assert len(found) == len({path.read_bytes() for path in found}) == 12
+    corpus = tmp_path / "corpus"
+    write_tones(corpus, per_class=2)
+    index = index_folder(corpus)
+    refuse_known(found, index)
+    known = next(corpus.rglob("*.wav"))
+    with pytest.raises(AudioidError, match=r"data\.unknown: 1 of its recordings have a label"):
+        refuse_known([*found, known], index)
 
 
 def test_a_run_says_how_sure_its_model_is(

@@ -24,7 +24,7 @@ from audioid.training.record import metrics_of, record, write_json, write_predic
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
 from audioid.training.run import quiet, tell_beginning
 from audioid.training.run_folder import Plan, claim
-from audioid.training.sureness import JudgedSureness, find_unknown, judged_sureness
+from audioid.training.sureness import JudgedSureness, find_unknown, judged_sureness, refuse_known
 
 
 def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
@@ -45,6 +45,7 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
         device = device_of(asked)
         unknown = find_unknown(asked.data)
         prepared = prepare_data(asked, watch, device=device)
+        refuse_known(unknown, prepared.index)
         settings = with_frequency_shift(prepared.settings, prepared)
         of_each = [settings.model_copy(update={"seed": plan.settings.seed}) for plan in plans]
         for plan in plans:
