@@ -24,6 +24,7 @@ import httpx
 
 from audioid import model_folder
 from audioid.commands import serve
+from audioid.data import audio
 from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.formats import Layout, write_csv
@@ -287,11 +288,41 @@ def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkey
         lambda: views.one_sound(asked, too_long),
         lambda: views.long_sound(asked, too_long, by_hits=True, window=None, hop=None),
     ):
-        with pytest.raises(Unreadable, match="is 0 minutes long, and 0"):
+        with pytest.raises(Unreadable, match="is longer than 0.0166667 minutes"):
             view()
     shown = views.many_sounds(asked, [low, too_long, low])
-    assert shown.count("is 0 minutes long") == 1
+    assert shown.count("is longer than") == 1
     assert shown.count("<b>low</b>") == 2
+
+
+@pytest.mark.parametrize(("channels", "told"), [(1, "is longer than"), (2, "holds more than 30,000 samples")])
+def test_how_long_it_is_is_decoded_where_its_header_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, told: str
+) -> None:
+    monkeypatch.setattr(audio, "SEARCH_VALUES", 1000)  # as far as the onset is looked for
+    monkeypatch.setattr(uploads, "MOST_VALUES", 30_000)
+    monkeypatch.setattr(uploads, "LONGEST", 2.5)
+    for rate, fits in ((10_000, True), (8_000 if channels == 1 else 10_000, False)):
+        frames = 14_000 if channels == 2 and fits else 24_000
+        content = io.BytesIO()
+        soundfile.write(content, np.zeros((frames, channels)), rate, format="FLAC")
+        flac = bytearray(content.getvalue())
+        flac[21] &= 0xF0  # the length in STREAMINFO: 36 bits
+        flac[22:26] = bytes(4)
+        (tmp_path / "x.flac").write_bytes(flac)
+        upload = Upload(tmp_path / "x.flac", "x.flac")
+        if fits:
+            uploads.check_length(upload)
+        else:
+            with pytest.raises(Unreadable, match=told):
+                uploads.check_length(upload)
+
+
+def test_a_header_that_claims_too_much_to_decode_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(np.zeros(10)))
+    monkeypatch.setattr(uploads, "MOST_VALUES", 9)
+    with pytest.raises(Unreadable, match="holds more than 9 samples"):
+        uploads.check_length(Upload(tmp_path / "x.wav", "x.wav"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ LARGEST = 300 * 2**20  # bytes of a file
 MOST_BYTES = 2 * 2**30  # of all files that wait, or are on their way
 MOST_FILES = 500  # at once
 LONGEST = 3600.0  # seconds of a recording
+MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
 LONGEST_NAME = 200  # characters
 
@@ -99,11 +100,14 @@ class Uploads:
 
 
 def check_length(upload: Upload) -> None:
-    """Raises Unreadable where a recording is longer than `LONGEST`, or is none."""
+    """Raises Unreadable where a recording is longer than `LONGEST`, holds more than `MOST_VALUES`, or is none."""
     with open_recording(upload.path) as file:
-        seconds = count_frames(file) / file.samplerate
-    if seconds > LONGEST:
-        told = f"is {seconds / 60:,.0f} minutes long, and {LONGEST / 60:g} are the most; cut it"
+        longest, widest = round(LONGEST * file.samplerate), MOST_VALUES // file.channels
+        frames = count_frames(file, most=min(longest, widest) + 1)  # a header may leave the length open
+    if frames > longest:
+        raise Unreadable(upload.path, f"is longer than {LONGEST / 60:g} minutes; cut it")
+    if frames > widest:
+        told = f"holds more than {MOST_VALUES:,} samples; cut it, or take fewer channels or a lower sample rate"
         raise Unreadable(upload.path, told)
 
 
