@@ -29,7 +29,7 @@ from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.formats import Layout, write_csv
 from audioid.identification.identify import identify
-from audioid.identification.page import server, uploads, views
+from audioid.identification.page import guard, server, uploads, views
 from audioid.identification.page.uploads import Upload, Uploads
 from audioid.identification.page.views import Asked
 from audioid.identification.timeline import hits, timeline
@@ -222,7 +222,7 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     monkeypatch.setattr(server, "LARGEST", 10_000)
     monkeypatch.setattr(uploads, "MOST_BYTES", 40_000)
     model = model_folder.load(sure)
-    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), None)
+    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), ["here"])
 
     async def statuses() -> list[int]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
@@ -234,6 +234,57 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
 
     assert anyio.run(statuses) == [200, 413, 413]
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0.wav"]
+
+
+HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x.wav"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers", "status"),
+    [
+        ([(HEAD + b"x", False)], {}, 411),
+        ([(HEAD + b"x", False)], {"content-length": "1", "transfer-encoding": "chunked"}, 411),
+        ([(HEAD + bytes(5000), True), (bytes(5000), False)], {"content-length": "5000"}, 413),
+        ([(HEAD + bytes(5000), True)], {"content-length": "30000"}, 408),  # and nothing more comes
+        ([(HEAD + bytes(5000), True), None], {"content-length": "30000"}, 500),  # it is gone, to whom this is told
+        ([(b"\r\n".join([HEAD] * 4) + b"\r\n--b--\r\n", False)], {"content-length": "10000"}, 413),
+    ],
+)
+def test_an_upload_that_breaks_off_or_is_more_than_it_says_takes_no_room(
+    sure: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[tuple[bytes, bool] | None],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
+        monkeypatch.setenv(name, "")  # put back after the test
+    monkeypatch.setattr(guard, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(uploads, "MOST_FILES", 3)
+    model = model_folder.load(sure)
+    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), ["here"])
+    raw = {"host": "here", "content-type": "multipart/form-data; boundary=b", **headers}
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "query_string": b"", "root_path": ""}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in raw.items()]
+    waiting, told = list(parts), list[int]()
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await anyio.sleep_forever()
+        part = waiting.pop(0)
+        return {"type": "http.request", "body": part[0], "more_body": part[1]} if part else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        told.append(message.get("status", 0))
+
+    async def ask() -> None:
+        with anyio.fail_after(20):
+            await app(scope, receive, send)
+
+    anyio.run(ask)
+    assert told[0] == status
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
@@ -270,11 +321,16 @@ def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
     send()
     (here.folder / "broken off").write_bytes(b"so")
     os.utime(here.folder / "broken off", times=(0, 0))
-    with here.room_for(10) as is_room:
-        assert is_room
+    with here.coming():
+        assert [path.name for path in here.folder.iterdir()] == ["a"]
+        assert here.has_room(10)
+        assert not here.has_room(uploads.MOST_BYTES)
+        (here.folder / "another").write_bytes(b"")
+        assert not here.has_room(10)  # since there are two files
+        with here.coming():
+            pass
+        assert (here.folder / "another").exists()
     assert [path.name for path in here.folder.iterdir()] == ["a"]
-    with here.room_for(uploads.MOST_BYTES) as is_room:
-        assert not is_room
 
 
 def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

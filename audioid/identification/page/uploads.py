@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from audioid.errors import AudioidError
 
 LARGEST = 300 * 2**20  # bytes of a file
 MOST_BYTES = 2 * 2**30  # of all files that wait, or are on their way
-MOST_FILES = 500  # at once
+MOST_FILES = 500  # that wait, or are asked about at once
 LONGEST = 3600.0  # seconds of a recording
 MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
@@ -32,7 +32,8 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._coming = 0
+        self._coming = 0  # uploads on their way
+        self._waiting = (0, 0)  # files, and their bytes
 
     def holds(self, path: object) -> bool:
         """Whether a path, as a browser may give one, leads to a file below the folder."""
@@ -42,16 +43,26 @@ class Uploads:
             return False
 
     @contextmanager
-    def room_for(self, size: int) -> Iterator[bool]:
-        """Whether so many bytes, which arrive within the block, may come."""
+    def coming(self) -> Iterator[None]:
+        """An upload is on its way within the block. What came whole lies in a folder of its own then; anything else,
+        as of an upload that broke off, goes once no other is on its way."""
         self.sweep()
-        # What is on its way is counted twice as it arrives: that errs on the safe side.
-        allowed = self._on_disk() + self._coming + size <= MOST_BYTES
-        self._coming += size if allowed else 0
+        self._waiting = _count(self.folder.glob("*/*"))
+        self._coming += 1
         try:
-            yield allowed
+            yield
         finally:
-            self._coming -= size if allowed else 0
+            self._coming -= 1
+            if not self._coming:
+                for entry in self._entries():
+                    if not entry.is_dir():
+                        self._remove(Path(entry))
+            self._waiting = _count(self.folder.glob("*/*"))
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes may come, beside what waits and what has arrived of that on its way."""
+        (files, waiting), (parts, arrived) = self._waiting, _count(self.folder.glob("*"))
+        return files + parts <= MOST_FILES and waiting + arrived + size <= MOST_BYTES
 
     @contextmanager
     def taken(self, sent: Sequence[object]) -> Iterator[list[Upload]]:
@@ -91,12 +102,15 @@ class Uploads:
         except OSError:
             return []
 
-    def _on_disk(self) -> int:
-        total = 0
-        for file in self.folder.rglob("*"):
-            with suppress(OSError):
-                total += file.stat().st_size
-        return total
+
+def _count(paths: Iterable[Path]) -> tuple[int, int]:
+    """How many of them are files, and their bytes."""
+    sizes = []
+    for path in paths:
+        with suppress(OSError):
+            if path.is_file():
+                sizes.append(path.stat().st_size)
+    return len(sizes), sum(sizes)
 
 
 def check_length(upload: Upload) -> None:
