@@ -1,6 +1,7 @@
 """Sounds that browsers have sent: a folder of their own, in which each lies until it is answered."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ LONGEST = 3600.0  # seconds of a recording
 MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
 LONGEST_NAME = 200  # characters
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
 class Upload(NamedTuple):
@@ -131,5 +133,5 @@ def _name(sent: dict[str, object]) -> str:
 
 
 def sendable(text: str) -> str:
-    """As Unicode, which what files are called need not be."""
-    return text.encode(errors="replace").decode()
+    """As Unicode, which what files are called need not be, without characters that steer a terminal."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.encode(errors="replace").decode())
