@@ -5,8 +5,10 @@ that a client names by path or address instead of sending it.
 """
 
 import json
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audioid.identification.page.uploads import Uploads
 
+logger = logging.getLogger(__name__)
+
 API = "/gradio_api"
 SERVED = {
     "GET": {"/", "/config", "/favicon.ico", "/manifest.json", "/theme.css", f"{API}/info", f"{API}/startup-events"}
@@ -26,6 +30,7 @@ SERVED = {
 }
 SERVED_BELOW = ("/assets/", "/static/", f"{API}/heartbeat/")
 FILE = f"{API}/file="
+FORWARDED = (b"x-forwarded-", b"forwarded", b"x-real-ip")
 UPLOAD = f"{API}/upload"
 TOO_MUCH = (413, "That is too much at once; try again with less, or later.")
 LONGEST_PAUSE = 30.0  # seconds in which nothing of an upload comes
@@ -43,18 +48,32 @@ class Guard:
     """An ASGI application around another.
 
     Args:
-        hosts: by which names, without a port, browsers may call the page; None for any. Pages elsewhere may have their
-            own name lead here (DNS rebinding).
+        hosts: by which names, without a port, browsers may call the page. Pages elsewhere may have their own name
+            lead here (DNS rebinding).
+        any_address: whether they may by any IP address, too.
     """
 
-    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: Collection[str] | None) -> None:
-        self.app, self.uploads, self.hosts = app, uploads, hosts
+    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: Collection[str], *, any_address: bool = False) -> None:
+        self.app, self.uploads, self.hosts, self.any_address = app, uploads, hosts, any_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            # Whoever asks for what is not there shall not fill the terminal.
+            logger.warning("%s %r: %r", scope["method"], scope["path"], error)
+            logger.debug("", exc_info=True)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # the start and the end of the application; there are no sockets
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        # What proxies tell of another address is told by whoever asks: there is none before this page.
+        told = [(name, value) for name, value in scope["headers"] if not name.lower().startswith(FORWARDED)]
+        scope = {**scope, "headers": told}
         headers, path = Headers(scope=scope), scope["path"]
 
         async def with_headers(message: Message) -> None:
@@ -65,7 +84,7 @@ class Guard:
         async def refuse(status: int, reason: str) -> None:
             await PlainTextResponse(reason, status)(scope, receive, with_headers)
 
-        if not self._is_meant_for(headers):
+        if not self._is_meant_for(scope["method"], path, headers):
             await refuse(403, "This page is for the machine that it runs on.")
         elif not self._is_served(scope["method"], path):
             await refuse(404, "There is no such thing here.")
@@ -92,12 +111,17 @@ class Guard:
         else:
             await self.app(scope, receive, with_headers)
 
-    def _is_meant_for(self, headers: Headers) -> bool:
+    def _is_meant_for(self, method: str, path: str, headers: Headers) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not (
+            (method, path) == ("GET", "/") and headers.get("sec-fetch-mode") == "navigate"
+        ):
+            return False  # another page may lead here, but not use anything from here
         try:
             if origin is not None and urlsplit(origin).netloc != host:
                 return False  # another page in the same browser
-            return self.hosts is None or urlsplit(f"//{host}").hostname in self.hosts
+            name = urlsplit(f"//{host}").hostname
+            return name in self.hosts or (self.any_address and bool(ip_address(name or "")))
         except ValueError:
             return False
 
