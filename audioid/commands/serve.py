@@ -1,6 +1,7 @@
 """A local page: drop or record sounds, see what they are, what the networks see, and why."""
 
 import argparse
+import os
 import sys
 import webbrowser
 from importlib.util import find_spec
@@ -65,7 +66,9 @@ def main() -> int:
     except AudioidError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("Stopped.")
+        print("Stopped.", flush=True)
+        sys.stderr.flush()
+        os._exit(0)  # what lay on disk is gone; threads that still answer would hold the process for minutes
     return 0
 
 

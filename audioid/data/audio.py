@@ -127,11 +127,12 @@ def open_recording(source: Source) -> Iterator[soundfile.SoundFile]:
         raise Unreadable(path, "has a name that is not UTF-8; rename it") from None
 
 
-def count_frames(file: soundfile.SoundFile) -> int:
-    """Frames of a file just opened: as its header says, else as decoding finds (within `SEARCH_VALUES`)."""
+def count_frames(file: soundfile.SoundFile, most: int | None = None) -> int:
+    """Frames of a file just opened: as its header says, else as decoding finds, within `most` (by default as many as
+    `SEARCH_VALUES` allow)."""
     if file.frames < UNKNOWN_FRAMES:
         return int(file.frames)
-    return sum(map(len, mono_blocks(file, SEARCH_VALUES // file.channels)))
+    return sum(map(len, mono_blocks(file, SEARCH_VALUES // file.channels if most is None else most)))
 
 
 def _text(error: soundfile.LibsndfileError) -> str:

@@ -8,7 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,20 +24,23 @@ pytest.importorskip("gradio")
 pytest.importorskip("captum")
 import anyio
 import httpx
+from starlette.responses import PlainTextResponse
 
 from audioid import model_folder
 from audioid.commands import serve
+from audioid.data import audio
 from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.formats import Layout, write_csv
 from audioid.identification.identify import identify
-from audioid.identification.page import server, uploads, views
+from audioid.identification.page import guard, server, uploads, views
 from audioid.identification.page.uploads import Upload, Uploads
 from audioid.identification.page.views import Asked
 from audioid.identification.timeline import hits, timeline
 from audioid.identification.timeline_formats import write_audacity
 from audioid.identification.together import single_models, together
 from audioid.model_folder import KnownRecording
+from scripts import page_client
 from scripts.page_client import MANY, SOUND, TIMELINE, Page, serving
 from tests.identification.conftest import LABELS, RATE, tone
 
@@ -206,6 +212,14 @@ def test_only_what_the_page_needs_is_served_and_only_to_itself(page: Page) -> No
         assert page.http.request(method, route).status_code == 404
     assert page.http.get("/", headers={"Host": "evil.example"}).status_code == 403
     assert page.http.post("/gradio_api/upload", headers={"Origin": "https://evil.example"}).status_code == 403
+    for site in ("cross-site", "same-site"):
+        foreign = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+        assert page.http.get("/", headers=foreign).status_code == 200
+        assert page.http.get("/config", headers=foreign).status_code == 403
+        assert page.http.get("/", headers={**foreign, "Sec-Fetch-Mode": "cors"}).status_code == 403
+    forwarded = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
+    assert "evil.example" not in page.http.get("/config", headers=forwarded).text
+    assert "https://127" not in page.http.get("/config", headers=forwarded).text
     answer = page.http.get("/", headers={"Host": f"localhost:{page.http.base_url.port}"})
     assert answer.status_code == 200
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
@@ -221,7 +235,7 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     monkeypatch.setattr(server, "LARGEST", 10_000)
     monkeypatch.setattr(uploads, "MOST_BYTES", 40_000)
     model = model_folder.load(sure)
-    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), None)
+    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), ["here"])
 
     async def statuses() -> list[int]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
@@ -233,6 +247,109 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
 
     assert anyio.run(statuses) == [200, 413, 413]
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0.wav"]
+
+
+def test_questions_that_nobody_can_answer_are_a_line_in_the_terminal(page: Page, place: Path) -> None:
+    before = (place / "page.log").stat().st_size
+    with suppress(httpx.RemoteProtocolError):  # it breaks off
+        page.http.get("/gradio_api/queue/data", params={"session_hash": "zz"})
+    page.http.post("/gradio_api/queue/join", json={"data": [None], "fn_index": 999, "session_hash": "zz"})
+    time.sleep(0.5)
+    lines = (place / "page.log").read_text()[before:]
+    assert "Traceback" not in lines
+    assert len(lines.splitlines()) <= 4
+    assert "/gradio_api/queue/data" in lines
+
+
+@pytest.mark.parametrize(
+    ("host", "called", "is_meant"),
+    [
+        ("0.0.0.0", "192.168.1.2:7860", True),
+        ("::", "[fe80::1]:7860", True),
+        ("0.0.0.0", socket.gethostname(), True),
+        ("0.0.0.0", f"{socket.gethostname()}.local:7860", True),
+        ("box.lan", "box.lan:7860", True),
+        ("0.0.0.0", "evil.example:7860", False),
+        ("0.0.0.0", "", False),
+        ("127.0.0.1", "192.168.1.2:7860", False),
+    ],
+)
+def test_only_addresses_and_own_names_lead_to_a_page_for_all(
+    tmp_path: Path, host: str, called: str, is_meant: bool
+) -> None:
+    async def ok(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    names, any_address = server._hosts(host)
+    app = guard.Guard(ok, Uploads(tmp_path), names, any_address=any_address)
+
+    async def status() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return (await client.get("/", headers={"Host": called})).status_code
+
+    assert anyio.run(status) == (200 if is_meant else 403)
+
+
+def test_what_steers_a_terminal_is_neither_shown_nor_warned_of(sure: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(melody())
+    sent = {"path": str(tmp_path / "x.wav"), "orig_name": "\x1b[31m\x9b\U000f0000.wav"}
+    model = model_folder.load(sure)
+    asked = Asked(model, [("it", model)])
+    with Uploads(tmp_path).taken([sent]) as (upload,), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not {"\x1b", "\x9b"} & set(upload.name)
+        assert upload.name in views.long_sound(asked, upload, by_hits=True, window=None, hop=None)
+
+
+HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x.wav"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers", "status"),
+    [
+        ([(HEAD + b"x", False)], {}, 411),
+        ([(HEAD + b"x", False)], {"content-length": "1", "transfer-encoding": "chunked"}, 411),
+        ([(HEAD + bytes(5000), True), (bytes(5000), False)], {"content-length": "5000"}, 413),
+        ([(HEAD + bytes(5000), True)], {"content-length": "30000"}, 408),  # and nothing more comes
+        ([(HEAD + bytes(5000), True), None], {"content-length": "30000"}, 500),  # it is gone, to whom this is told
+        ([(b"\r\n".join([HEAD] * 4) + b"\r\n--b--\r\n", False)], {"content-length": "10000"}, 413),
+    ],
+)
+def test_an_upload_that_breaks_off_or_is_more_than_it_says_takes_no_room(
+    sure: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[tuple[bytes, bool] | None],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
+        monkeypatch.setenv(name, "")  # put back after the test
+    monkeypatch.setattr(guard, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(uploads, "MOST_FILES", 3)
+    model = model_folder.load(sure)
+    app = server.application(Asked(model, [("it", model)]), Uploads(tmp_path), ["here"])
+    raw = {"host": "here", "content-type": "multipart/form-data; boundary=b", **headers}
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "query_string": b"", "root_path": ""}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in raw.items()]
+    waiting, told = list(parts), list[int]()
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await anyio.sleep_forever()
+        part = waiting.pop(0)
+        return {"type": "http.request", "body": part[0], "more_body": part[1]} if part else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        told.append(message.get("status", 0))
+
+    async def ask() -> None:
+        with anyio.fail_after(20):
+            await app(scope, receive, send)
+
+    anyio.run(ask)
+    assert told[0] == status
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
@@ -269,11 +386,16 @@ def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
     send()
     (here.folder / "broken off").write_bytes(b"so")
     os.utime(here.folder / "broken off", times=(0, 0))
-    with here.room_for(10) as is_room:
-        assert is_room
+    with here.coming():
+        assert [path.name for path in here.folder.iterdir()] == ["a"]
+        assert here.has_room(10)
+        assert not here.has_room(uploads.MOST_BYTES)
+        (here.folder / "another").write_bytes(b"")
+        assert not here.has_room(10)  # since there are two files
+        with here.coming():
+            pass
+        assert (here.folder / "another").exists()
     assert [path.name for path in here.folder.iterdir()] == ["a"]
-    with here.room_for(uploads.MOST_BYTES) as is_room:
-        assert not is_room
 
 
 def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,21 +409,53 @@ def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkey
         lambda: views.one_sound(asked, too_long),
         lambda: views.long_sound(asked, too_long, by_hits=True, window=None, hop=None),
     ):
-        with pytest.raises(Unreadable, match="is 0 minutes long, and 0"):
+        with pytest.raises(Unreadable, match=re.escape("is longer than 0.0166667 minutes; cut it")):
             view()
     shown = views.many_sounds(asked, [low, too_long, low])
-    assert shown.count("is 0 minutes long") == 1
+    assert shown.count("is longer than") == 1
     assert shown.count("<b>low</b>") == 2
 
 
+@pytest.mark.parametrize(("channels", "told"), [(1, "is longer than"), (2, "holds more than 30,000 samples")])
+def test_how_long_it_is_is_decoded_where_its_header_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, told: str
+) -> None:
+    monkeypatch.setattr(audio, "SEARCH_VALUES", 1000)  # as far as the onset is looked for
+    monkeypatch.setattr(uploads, "MOST_VALUES", 30_000)
+    monkeypatch.setattr(uploads, "LONGEST", 2.5)
+    for rate, fits in ((10_000, True), (8_000 if channels == 1 else 10_000, False)):
+        frames = 14_000 if channels == 2 and fits else 24_000
+        content = io.BytesIO()
+        soundfile.write(content, np.zeros((frames, channels)), rate, format="FLAC")
+        flac = bytearray(content.getvalue())
+        flac[21] &= 0xF0  # the length in STREAMINFO: 36 bits
+        flac[22:26] = bytes(4)
+        (tmp_path / "x.flac").write_bytes(flac)
+        upload = Upload(tmp_path / "x.flac", "x.flac")
+        if fits:
+            uploads.check_length(upload)
+        else:
+            with pytest.raises(Unreadable, match=told):
+                uploads.check_length(upload)
+
+
+def test_a_header_that_claims_too_much_to_decode_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(np.zeros(10)))
+    monkeypatch.setattr(uploads, "MOST_VALUES", 9)
+    with pytest.raises(Unreadable, match="holds more than 9 samples"):
+        uploads.check_length(Upload(tmp_path / "x.wav", "x.wav"))
+
+
 @pytest.mark.parametrize(
-    "path", ["../secret.wav", "/etc/passwd", "{root}/secret.wav", "notes.txt", "..\\secret.wav", "gone.wav"]
+    "path",
+    ["../secret.wav", "/etc/passwd", "{root}/secret.wav", "notes.txt", "..\\secret.wav", "gone.wav", "link.wav"],
 )
 def test_a_model_folder_cannot_have_files_of_the_machine_played(sure: Path, tmp_path: Path, path: str) -> None:
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     for file in (tmp_path / "secret.wav", recordings / "notes.txt", tmp_path / "sound.wav"):
         file.write_bytes(one_tone("low"))
+    (recordings / "link.wav").symlink_to(tmp_path / "secret.wav")
     model = model_folder.load(sure)
     assert model.known
     hostile = replace(model, known=[KnownRecording(path.format(root=tmp_path), "low") for _ in model.known])
@@ -398,6 +552,28 @@ def test_uploads_are_gone_when_the_page_is_stopped_and_another_host_is_warned_of
         assert len(left(tmp_path)) == 1
         process.send_signal(number)
         assert process.wait(60) == 0
-    assert list(tmp_path.glob("audioid-*")) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["page.log"]  # nothing of Gradio's either
     warning = "warning: --host 0.0.0.0: everybody who reaches this address may send sounds to it, unencrypted\n"
     assert (tmp_path / "page.log").read_text() == (warning if host == "0.0.0.0" else "")
+
+
+def test_a_page_that_still_answers_is_stopped_at_once(
+    sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, begun = tmp_path / "slow.py", tmp_path / "begun"
+    script.write_text(
+        "import pathlib, time\nfrom audioid.commands.serve import main\n"
+        "from audioid.identification.page import layout\n"
+        f"layout.one_sound = lambda *_: (pathlib.Path({str(begun)!r}).touch(), time.sleep(40))\n"
+        "main()\n"
+    )
+    monkeypatch.setattr(page_client, "SERVE", script)
+    with serving(sure, temporary=tmp_path) as (address, process):
+        page = Page(address)
+        body = {"data": page.upload([("x.wav", one_tone("low"))]), "fn_index": page.questions[SOUND]}
+        page.http.post("/gradio_api/queue/join", json={**body, "session_hash": "a"}).raise_for_status()
+        while not begun.exists():
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert list(tmp_path.glob("audioid-*")) == []

@@ -2,6 +2,7 @@
 
 import html
 import io
+import warnings
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +27,8 @@ LOOK = STYLE | dict.fromkeys(TEXTS, INK)
 def svg(figure: Figure, told: str) -> str:
     """The figure as an element of a page, which tells those who do not see it what is `told`."""
     file = io.StringIO()
-    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+    with mpl.rc_context(LOOK), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", "Glyph ")  # a name may have what the font has not
         figure.savefig(file, format="svg", transparent=True, dpi=110, metadata={"Date": None})
     text = file.getvalue()
     return (

@@ -5,15 +5,22 @@ that a client names by path or address instead of sending it.
 """
 
 import json
+import logging
 from collections.abc import Collection, Iterator
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audioid.identification.page.uploads import Uploads
+
+logger = logging.getLogger(__name__)
 
 API = "/gradio_api"
 SERVED = {
@@ -23,6 +30,11 @@ SERVED = {
 }
 SERVED_BELOW = ("/assets/", "/static/", f"{API}/heartbeat/")
 FILE = f"{API}/file="
+FORWARDED = (b"x-forwarded-", b"forwarded", b"x-real-ip")
+UPLOAD = f"{API}/upload"
+TOO_MUCH = (413, "That is too much at once; try again with less, or later.")
+LONGEST_PAUSE = 30.0  # seconds in which nothing of an upload comes
+CHECKED = 2**20  # bytes after which it is looked whether there is still room
 LARGEST_QUESTION = 2**20  # bytes
 HEADERS = {
     # Nothing is loaded from elsewhere, nor may what a file is called send anything there.
@@ -36,18 +48,32 @@ class Guard:
     """An ASGI application around another.
 
     Args:
-        hosts: by which names, without a port, browsers may call the page; None for any. Pages elsewhere may have their
-            own name lead here (DNS rebinding).
+        hosts: by which names, without a port, browsers may call the page. Pages elsewhere may have their own name
+            lead here (DNS rebinding).
+        any_address: whether they may by any IP address, too.
     """
 
-    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: Collection[str] | None) -> None:
-        self.app, self.uploads, self.hosts = app, uploads, hosts
+    def __init__(self, app: ASGIApp, uploads: Uploads, hosts: Collection[str], *, any_address: bool = False) -> None:
+        self.app, self.uploads, self.hosts, self.any_address = app, uploads, hosts, any_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            # Whoever asks for what is not there shall not fill the terminal.
+            logger.warning("%s %r: %r", scope["method"], scope["path"], error)
+            logger.debug("", exc_info=True)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # the start and the end of the application; there are no sockets
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        # What proxies tell of another address is told by whoever asks: there is none before this page.
+        told = [(name, value) for name, value in scope["headers"] if not name.lower().startswith(FORWARDED)]
+        scope = {**scope, "headers": told}
         headers, path = Headers(scope=scope), scope["path"]
 
         async def with_headers(message: Message) -> None:
@@ -58,20 +84,24 @@ class Guard:
         async def refuse(status: int, reason: str) -> None:
             await PlainTextResponse(reason, status)(scope, receive, with_headers)
 
-        if not self._is_meant_for(headers):
+        if not self._is_meant_for(scope["method"], path, headers):
             await refuse(403, "This page is for the machine that it runs on.")
         elif not self._is_served(scope["method"], path):
             await refuse(404, "There is no such thing here.")
-        elif path == f"{API}/upload":
+        elif path == UPLOAD:
             size = headers.get("content-length", "")
-            if not size.isdecimal():
+            if not size.isdecimal() or "transfer-encoding" in headers:
                 await refuse(411, "Tell how much is sent.")
                 return
-            with self.uploads.room_for(int(size)) as is_room:
-                if is_room:
-                    await self.app(scope, receive, with_headers)
+            arriving = Arriving(receive, with_headers, self.uploads, int(size))
+            with self.uploads.coming():
+                if self.uploads.has_room(int(size)):
+                    with suppress(ClientDisconnect):
+                        await self.app(scope, arriving.receive, arriving.send)
                 else:
-                    await refuse(413, "That is too much at once; try again with less, or later.")
+                    arriving.refused = TOO_MUCH
+            if arriving.refused:
+                await refuse(*arriving.refused)
         elif path == f"{API}/queue/join":
             body = await _body(receive)
             if body is None or not self._asks_of_uploads(body):
@@ -81,12 +111,17 @@ class Guard:
         else:
             await self.app(scope, receive, with_headers)
 
-    def _is_meant_for(self, headers: Headers) -> bool:
+    def _is_meant_for(self, method: str, path: str, headers: Headers) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not (
+            (method, path) == ("GET", "/") and headers.get("sec-fetch-mode") == "navigate"
+        ):
+            return False  # another page may lead here, but not use anything from here
         try:
             if origin is not None and urlsplit(origin).netloc != host:
                 return False  # another page in the same browser
-            return self.hosts is None or urlsplit(f"//{host}").hostname in self.hosts
+            name = urlsplit(f"//{host}").hostname
+            return name in self.hosts or (self.any_address and bool(ip_address(name or "")))
         except ValueError:
             return False
 
@@ -101,6 +136,48 @@ class Guard:
             return all(self.uploads.holds(path) for path in _paths(json.loads(body)))
         except (ValueError, RecursionError):
             return False
+
+
+class Arriving:
+    """An upload on its way to an application, for which it ends early where it stops, or is too much: `refused` is why
+    then, and nothing that the application answers is sent."""
+
+    def __init__(self, receive: Receive, send: Send, uploads: Uploads, size: int) -> None:
+        self._receive, self._send, self._uploads = receive, send, uploads
+        self._left, self._unchecked = size, 0
+        self._is_whole = False
+        self.refused: tuple[int, str] | None = None
+
+    async def receive(self) -> Message:
+        if self._is_whole:  # its end comes alone, so that all that was before it is a file and counts
+            if not self._uploads.has_room(0):
+                return self._refuse(TOO_MUCH)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        try:
+            with anyio.fail_after(LONGEST_PAUSE):
+                message = await self._receive()
+        except TimeoutError:
+            return self._refuse((408, "Nothing came for a while; send it again."))
+        if message["type"] != "http.request":
+            return message
+        size = len(message.get("body", b""))
+        self._left, self._unchecked = self._left - size, self._unchecked + size
+        if self._left < 0:
+            return self._refuse(TOO_MUCH)
+        if self._unchecked >= CHECKED:
+            self._unchecked = 0
+            if not self._uploads.has_room(size):
+                return self._refuse(TOO_MUCH)
+        self._is_whole = not message.get("more_body")
+        return {**message, "more_body": True}
+
+    async def send(self, message: Message) -> None:
+        if not self.refused:
+            await self._send(message)
+
+    def _refuse(self, why: tuple[int, str]) -> Message:
+        self.refused = why
+        return {"type": "http.disconnect"}
 
 
 async def _body(receive: Receive) -> bytes | None:

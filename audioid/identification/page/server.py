@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from gradio import routes
 
 from audioid.errors import AudioidError
 from audioid.identification.page.guard import Guard
@@ -34,15 +35,17 @@ def serve(asked: Asked, *, host: str, port: int, started: Callable[[str], None])
         _stop_on_signals()
         with tempfile.TemporaryDirectory(prefix="audioid-") as folder:
             uploads = Uploads(Path(folder))
-            app = application(asked, uploads, hosts=LOOPBACK if host in LOOPBACK else None)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+            app = application(asked, uploads, *_hosts(host))
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False)
+            server = uvicorn.Server(config)
             number = listening.getsockname()[1]
             started(f"http://{f'[{host}]' if ':' in host else host}:{number}/")
             server.run(sockets=[listening])
 
 
-def application(asked: Asked, uploads: Uploads, hosts: Collection[str] | None) -> Guard:
-    """The page as an ASGI application, for browsers that call it by these `hosts`, if not by any."""
+def application(asked: Asked, uploads: Uploads, hosts: Collection[str], any_address: bool = False) -> Guard:
+    """The page as an ASGI application, for browsers that call it by these `hosts`, or by `any_address`."""
+    routes.DEFAULT_TEMP_DIR = str(uploads.folder)  # read from the environment when Gradio is imported, thus too early
     for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):  # all that Gradio writes
         os.environ[name] = str(uploads.folder)
     app = gr.mount_gradio_app(
@@ -60,7 +63,15 @@ def application(asked: Asked, uploads: Uploads, hosts: Collection[str] | None) -
         mcp_server=False,
         enable_monitoring=False,
     )
-    return Guard(app, uploads, hosts)
+    return Guard(app, uploads, hosts, any_address=any_address)
+
+
+def _hosts(host: str) -> tuple[Collection[str], bool]:
+    """By which names browsers may call the page that listens at `host`, and whether by any IP address."""
+    if host in LOOPBACK:
+        return LOOPBACK, False
+    own = socket.gethostname().lower()
+    return LOOPBACK | {host.lower(), own, f"{own}.local"}, True
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,9 +1,10 @@
 """Sounds that browsers have sent: a folder of their own, in which each lies until it is answered."""
 
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +14,12 @@ from audioid.errors import AudioidError
 
 LARGEST = 300 * 2**20  # bytes of a file
 MOST_BYTES = 2 * 2**30  # of all files that wait, or are on their way
-MOST_FILES = 500  # at once
+MOST_FILES = 500  # that wait, or are asked about at once
 LONGEST = 3600.0  # seconds of a recording
+MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
 LONGEST_NAME = 200  # characters
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
 class Upload(NamedTuple):
@@ -31,7 +34,8 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._coming = 0
+        self._coming = 0  # uploads on their way
+        self._waiting = (0, 0)  # files, and their bytes
 
     def holds(self, path: object) -> bool:
         """Whether a path, as a browser may give one, leads to a file below the folder."""
@@ -41,16 +45,26 @@ class Uploads:
             return False
 
     @contextmanager
-    def room_for(self, size: int) -> Iterator[bool]:
-        """Whether so many bytes, which arrive within the block, may come."""
+    def coming(self) -> Iterator[None]:
+        """An upload is on its way within the block. What came whole lies in a folder of its own then; anything else,
+        as of an upload that broke off, goes once no other is on its way."""
         self.sweep()
-        # What is on its way is counted twice as it arrives: that errs on the safe side.
-        allowed = self._on_disk() + self._coming + size <= MOST_BYTES
-        self._coming += size if allowed else 0
+        self._waiting = _count(self.folder.glob("*/*"))
+        self._coming += 1
         try:
-            yield allowed
+            yield
         finally:
-            self._coming -= size if allowed else 0
+            self._coming -= 1
+            if not self._coming:
+                for entry in self._entries():
+                    if not entry.is_dir():
+                        self._remove(Path(entry))
+            self._waiting = _count(self.folder.glob("*/*"))
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes may come, beside what waits and what has arrived of that on its way."""
+        (files, waiting), (parts, arrived) = self._waiting, _count(self.folder.glob("*"))
+        return files + parts <= MOST_FILES and waiting + arrived + size <= MOST_BYTES
 
     @contextmanager
     def taken(self, sent: Sequence[object]) -> Iterator[list[Upload]]:
@@ -90,20 +104,26 @@ class Uploads:
         except OSError:
             return []
 
-    def _on_disk(self) -> int:
-        total = 0
-        for file in self.folder.rglob("*"):
-            with suppress(OSError):
-                total += file.stat().st_size
-        return total
+
+def _count(paths: Iterable[Path]) -> tuple[int, int]:
+    """How many of them are files, and their bytes."""
+    sizes = []
+    for path in paths:
+        with suppress(OSError):
+            if path.is_file():
+                sizes.append(path.stat().st_size)
+    return len(sizes), sum(sizes)
 
 
 def check_length(upload: Upload) -> None:
-    """Raises Unreadable where a recording is longer than `LONGEST`, or is none."""
+    """Raises Unreadable where a recording is longer than `LONGEST`, holds more than `MOST_VALUES`, or is none."""
     with open_recording(upload.path) as file:
-        seconds = count_frames(file) / file.samplerate
-    if seconds > LONGEST:
-        told = f"is {seconds / 60:,.0f} minutes long, and {LONGEST / 60:g} are the most; cut it"
+        longest, widest = round(LONGEST * file.samplerate), MOST_VALUES // file.channels
+        frames = count_frames(file, most=min(longest, widest) + 1)  # a header may leave the length open
+    if frames > longest:
+        raise Unreadable(upload.path, f"is longer than {LONGEST / 60:g} minutes; cut it")
+    if frames > widest:
+        told = f"holds more than {MOST_VALUES:,} samples; cut it, or take fewer channels or a lower sample rate"
         raise Unreadable(upload.path, told)
 
 
@@ -113,5 +133,5 @@ def _name(sent: dict[str, object]) -> str:
 
 
 def sendable(text: str) -> str:
-    """As Unicode, which what files are called need not be."""
-    return text.encode(errors="replace").decode()
+    """As Unicode, which what files are called need not be, without characters that steer a terminal."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.encode(errors="replace").decode())

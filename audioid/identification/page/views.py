@@ -218,8 +218,11 @@ def _known_player(asked: Asked, known: Known) -> str:
     if not (asked.recordings and stays_below(known.path) and Path(known.path).suffix.lower() in AUDIO_SUFFIXES):
         return ""
     try:
-        clips = load_clips(asked.recordings / known.path, **asked.model.audio)
-    except Unreadable:
+        path = (asked.recordings / known.path).resolve()
+        if not path.is_relative_to(asked.recordings.resolve()):  # by a link
+            return ""
+        clips = load_clips(path, **asked.model.audio)
+    except (Unreadable, OSError, RuntimeError, ValueError):  # no path at all, or links in a ring
         return ""
     wave = next(clip for clip in clips if clip is not None)
     return _player(wave, asked.model.audio["sample_rate"], LONGEST_PLAYED)
