@@ -433,17 +433,17 @@ def test_how_long_it_is_is_decoded_where_its_header_says_nothing(
         (tmp_path / "x.flac").write_bytes(flac)
         upload = Upload(tmp_path / "x.flac", "x.flac")
         if fits:
-            uploads.check_length(upload)
+            uploads.checked_length(upload)
         else:
             with pytest.raises(Unreadable, match=told):
-                uploads.check_length(upload)
+                uploads.checked_length(upload)
 
 
 def test_a_header_that_claims_too_much_to_decode_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.wav").write_bytes(wav(np.zeros(10)))
     monkeypatch.setattr(uploads, "MOST_VALUES", 9)
     with pytest.raises(Unreadable, match="holds more than 9 samples"):
-        uploads.check_length(Upload(tmp_path / "x.wav", "x.wav"))
+        uploads.checked_length(Upload(tmp_path / "x.wav", "x.wav"))
 
 
 @pytest.mark.parametrize(
@@ -492,6 +492,11 @@ def test_of_several_clips_that_is_shown_which_speaks_most_for_the_name(sure: Pat
     (tmp_path / "x.wav").write_bytes(wav(np.concatenate([tone(label, rng) for label in ("high", "low", "low")])))
     shown = views.one_sound(Asked(model, [("it", model)]), Upload(tmp_path / "x.wav", "x.wav"))
     assert re.search("clip [23] of 3: that which speaks most for low", shown)
+    assert "of it are heard here" not in shown
+    shown = views.one_sound(
+        Asked(first := model_folder.load(sure), [("it", first)]), Upload(tmp_path / "x.wav", "x.wav")
+    )
+    assert "It is 0.8 s long, and 0.25 s of it are heard here; Timeline names the rest." in shown
 
 
 def test_models_that_disagree_say_so(sure: Path, trained: Path, tmp_path: Path) -> None:

@@ -115,16 +115,22 @@ def _count(paths: Iterable[Path]) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def check_length(upload: Upload) -> None:
-    """Raises Unreadable where a recording is longer than `LONGEST`, holds more than `MOST_VALUES`, or is none."""
+def checked_length(upload: Upload) -> float:
+    """How long a recording is, in seconds.
+
+    Raises:
+        Unreadable: it is longer than `LONGEST`, holds more than `MOST_VALUES`, or is none.
+    """
     with open_recording(upload.path) as file:
         longest, widest = round(LONGEST * file.samplerate), MOST_VALUES // file.channels
         frames = count_frames(file, most=min(longest, widest) + 1)  # a header may leave the length open
+        sample_rate = file.samplerate
     if frames > longest:
         raise Unreadable(upload.path, f"is longer than {LONGEST / 60:g} minutes; cut it")
     if frames > widest:
         told = f"holds more than {MOST_VALUES:,} samples; cut it, or take fewer channels or a lower sample rate"
         raise Unreadable(upload.path, told)
+    return frames / sample_rate
 
 
 def _name(sent: dict[str, object]) -> str:

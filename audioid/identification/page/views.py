@@ -25,7 +25,7 @@ from audioid.identification.formats import Layout, write_csv, write_json
 from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
 from audioid.identification.known import Known, nearest_known
 from audioid.identification.page import figures
-from audioid.identification.page.uploads import Upload, check_length, sendable
+from audioid.identification.page.uploads import Upload, checked_length, sendable
 from audioid.identification.picture import draw
 from audioid.identification.timeline import Segment, hits, timeline
 from audioid.identification.timeline_formats import write_audacity
@@ -78,7 +78,7 @@ def one_sound(asked: Asked, upload: Upload) -> str:
     Raises:
         Unreadable: it cannot be read, or is too long.
     """
-    check_length(upload)
+    seconds = checked_length(upload)
     clips = [clip for clip in load_clips(upload.path, **asked.model.audio) if clip is not None]
     (answer,) = ranked(asked.model, [clips], TOP)
     label, rate = answer.names[0][0], asked.model.audio["sample_rate"]
@@ -95,6 +95,8 @@ def one_sound(asked: Asked, upload: Upload) -> str:
         n_models=len(parts_of(asked.model)),
         shown=shown,
         n_clips=len(clips),
+        seconds=seconds,
+        heard=len(clips) * asked.model.audio["seconds"],
         waveform=figures.waveform(wave, rate),
         player=_player(wave, rate, LONGEST_PLAYED),
         seen=seen,
@@ -134,7 +136,7 @@ def long_sound(asked: Asked, upload: Upload, *, by_hits: bool, window: object, h
         Unreadable: it cannot be read at all, or is too long.
         AudioidError: `window` or `hop` (seconds) is none that there can be.
     """
-    check_length(upload)
+    checked_length(upload)
     segments, broken = list[Segment](), ""
     try:
         found = hits(asked.model, upload.path) if by_hits else _windows(asked.model, upload.path, window, hop)
@@ -183,7 +185,7 @@ def failed(reason: str) -> str:
 
 def _why_not(upload: Upload) -> str:
     try:
-        check_length(upload)
+        checked_length(upload)
     except Unreadable as error:
         return error.reason
     return ""
