@@ -251,15 +251,15 @@ class Settings(Section):
 
 
 LOGGERS = ("tensorboard", "csv", "mlflow", "wandb")
-# What may change when a run goes on: where it runs and how long, but nothing else that its figures depend on.
+JUDGED_ANEW = ("unknown.", "data.unknown")  # what is said of a trained network hangs on these, not the network
+# What may change when a run goes on: where it runs, how long, and by what it is then judged.
 FREE_ON_RESUME = (
     "resume",
     "fit",
     "metric",
     "margin",
     "store.",
-    "unknown.",
-    "data.unknown",
+    *JUDGED_ANEW,
     *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy", "parallel_seeds")),
 )
 # The classes of the groups whose options differ: OPTIONS[group][name]. `audioid.registry` adds those of others.

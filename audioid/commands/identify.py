@@ -212,18 +212,31 @@ def work(arguments: argparse.Namespace) -> Told | None:
         # A bar would tear a table on the same screen.
         hidden = True if out is sys.stdout and sys.stdout.isatty() else None  # None: where there is no terminal
         bar = opened.enter_context(tqdm(told, unit=" recordings", file=sys.stderr, disable=hidden, leave=False))
-        WRITERS[arguments.format](bar, layout, out)
-        out.flush()
+        try:
+            WRITERS[arguments.format](bar, layout, out)
+            out.flush()
+        except BaseException:  # also of what was sorted until then one is told how to take it back
+            tell_sorted(told, undo)
+            raise
     tell_passed_over(passed_over)
     if told.read and (arguments.out or sorter or sys.stderr.isatty()):
         print(told.summary(), file=sys.stderr)
     if sorter and told.stayed:
-        print(f"{told.stayed:,} left where they are: below {on_a_line(sorter.folder)} already", file=sys.stderr)
-    if undo and told.sorted:
-        folders = ", ".join(f"{on_a_line(name)} {count:,}" for name, count in sorted(told.sorted.items()))
-        done = f"{DONE[arguments.how]} {told.sorted.total():,} ({folders})"
-        print(f"{done}; to take it back: {program('identify')} --undo {shlex.quote(on_a_line(undo))}", file=sys.stderr)
+        print(
+            f"{told.stayed:,} left where they are: below {on_a_line(sorter.folder)} already, or sorted before",
+            file=sys.stderr,
+        )
+    tell_sorted(told, undo)
     return told
+
+
+def tell_sorted(told: Told, undo: Path | None) -> None:
+    """How many recordings went into which folder, and how that is taken back; nothing where none did."""
+    if not (undo and told.sorter and told.sorted):
+        return
+    folders = ", ".join(f"{on_a_line(name)} {count:,}" for name, count in sorted(told.sorted.items()))
+    done = f"{DONE[told.sorter.how]} {told.sorted.total():,} ({folders})"
+    print(f"{done}; to take it back: {program('identify')} --undo {shlex.quote(on_a_line(undo))}", file=sys.stderr)
 
 
 def _paths(arguments: Iterable[str]) -> Iterator[str]:

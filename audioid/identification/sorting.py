@@ -184,6 +184,8 @@ def undo(file: Path, tell: Callable[[str], None]) -> int:
 def _read_steps(file: Path) -> list[Step]:
     root = Path(os.path.abspath(file)).parent
     try:
+        if file.exists() and not file.is_file():  # a pipe or a device may have no end
+            raise OSError(None, "is no file")
         steps = [Step(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
         if not all(
             isinstance(value, str) and step.how in ("copy", "move", "link")

@@ -11,10 +11,8 @@ import yaml
 from audioid.errors import AudioidError
 from audioid.files import read_yaml, replacing
 from audioid.model_description import DESCRIPTION, EVERYTHING
-from audioid.schema import FREE_ON_RESUME, Settings, flat, later_keys
+from audioid.schema import FREE_ON_RESUME, JUDGED_ANEW, Settings, flat, later_keys
 from audioid.training.budget import asked
-
-JUDGED_ANEW = ("unknown.", "data.unknown")  # keys that change what is said of a trained network, not the network
 
 
 @dataclass(frozen=True)

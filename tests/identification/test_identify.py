@@ -241,6 +241,20 @@ def test_paths_may_come_from_the_input(
     assert [json.loads(line)["path"] for line in lines] == list(map(str, paths))
 
 
+def test_a_sorting_that_breaks_off_says_how_what_was_done_is_taken_back(
+    run: Run, sure: Path, recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "sorted"
+    out.mkdir()
+    (out / "middle").symlink_to(tmp_path)
+    done = run(sure, recordings, "--copy-to", out)
+    assert done.returncode == 1
+    told, error = done.stderr.splitlines()[-2:]
+    assert told.startswith("copied ")
+    assert "to take it back: " in told
+    assert error.startswith(f"error: {out / 'middle'}: leads out of")
+
+
 def test_several_models_answer_together(run: Run, trained: Path, sure: Path, recordings: Path, tmp_path: Path) -> None:
     file, other = recordings / "low" / "a.wav", shutil.copytree(trained, tmp_path / "other")
     weights = load_file(other / "weights.safetensors")

@@ -169,6 +169,13 @@ def test_a_file_of_steps_from_elsewhere_touches_nothing(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_has_no_end_is_no_file_of_steps(out: Path) -> None:
+    os.mkfifo(out / "undo.jsonl")
+    with pytest.raises(AudioidError, match="is no file"):
+        undo(out / "undo.jsonl", print)
+
+
 def test_links_in_a_folder_from_elsewhere_lead_nowhere(files: list[Path], out: Path, tmp_path: Path) -> None:
     (out / "kick").symlink_to(tmp_path / "in", target_is_directory=True)
     step = {"how": "copy", "source": str(files[2]), "made": str(out / "kick" / "c.wav")}
