@@ -46,7 +46,7 @@ SEEK_FAILED = 39
 BAD_FILE = 7
 # Below -120 dBFS there is only rounding noise, which no level treatment should raise.
 SILENCE = 1e-6
-# 80 dB below the loudest sample nothing has begun to sound.
+# 80 dB below the loudest sample nothing sounds.
 LEAD = 1e-4
 RMS_LEVEL = 0.1
 
@@ -161,7 +161,7 @@ def load(
         start: which part of a recording longer than `seconds` is taken: its `beginning`, from its `onset`
             (where its level first comes within 30 dB of its loudest 5 ms), its `loudest` part, or a `random`
             one drawn from the file's own bytes, thus the same in every run. Never so late that it needs padding, but
-            for silence (80 dB below the loudest sample), with which no part begins.
+            for silence (80 dB below the loudest sample), with which no part begins or ends.
         padding: what fills a recording that is shorter: zeros after it (`end`), zeros on both sides
             (`center`), or the recording itself again and again (`repeat`).
         remove_dc: subtract the mean of the part taken.
@@ -197,28 +197,33 @@ def decode(source: Source, *, sample_rate: int, time: int, start: str) -> Wavefo
 
 
 def _from_sound_on(file: soundfile.SoundFile, frames: int) -> Waveform:
-    """The next `frames` frames, or as many as there are, without the silence that they begin with.
+    """The next `frames` frames, or as many as there are, without the silence that they begin and end with.
 
-    Silence is no part of a sound: programs and MP3 encoders put some before it, and names must not depend on how much.
+    Silence is no part of a sound: programs and MP3 encoders put some before and after it, and names must not depend on
+    how much.
     """
     wave = _joined(mono_blocks(file, frames))
-    while silent := count_silent(wave):
+    while silent := sounding(wave).start:
         more = _joined(mono_blocks(file, silent))
         if silent == wave.size and not more.size:  # to its end
             return wave
         wave = np.concatenate([wave[silent:], more])
-    return wave
+    return wave[sounding(wave)]
 
 
 def _joined(blocks: Iterator[Waveform]) -> Waveform:
     return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 
-def count_silent(wave: Waveform) -> int:
-    """Samples before the first that is heard beside the loudest, but for one, from which a wave may rise."""
+def sounding(wave: Waveform) -> slice:
+    """The samples from the first to the last that is heard beside the loudest, and one before, from which a wave may
+    rise; none, at its end, where nothing is heard."""
     size = np.abs(wave)
     peak = float(size.max(initial=0.0))
-    return max(0, int(np.argmax(size > LEAD * peak)) - 1) if peak >= SILENCE else wave.size
+    if peak < SILENCE:
+        return slice(wave.size, wave.size)
+    is_heard = size > LEAD * peak
+    return slice(max(0, int(np.argmax(is_heard)) - 1), wave.size - int(np.argmax(is_heard[::-1])))
 
 
 def mono_blocks(file: soundfile.SoundFile, frames: int, values: int | None = None) -> Iterator[Waveform]:

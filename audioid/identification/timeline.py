@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audioid.data.audio import Unreadable, Waveform, count_silent, levelled, padded
+from audioid.data.audio import Unreadable, Waveform, levelled, padded, sounding
 from audioid.data.stream import stream
 from audioid.errors import AudioidError
 from audioid.identification.answers import Model
@@ -196,7 +196,7 @@ def _name(model: Model, parts: list[tuple[Part, bool]], leave_out_unknown: bool)
     clips = []
     for part, is_heard in parts:
         if is_heard:
-            wave = part.about[count_silent(part.about) :]  # as at the beginning of any recording
+            wave = part.about[sounding(part.about)]  # as of any recording
             level = levelled(wave, remove_dc=audio["remove_dc"], level=audio["level"])
             clips.append([padded(level, time, audio["padding"])])
     answers = iter(ranked(model, clips, 1))

@@ -156,6 +156,20 @@ def test_silence_before_a_sound_is_no_part_of_it(tmp_path: Path, start: str, bef
         assert_allclose(np.roll(found, -shift)[:-1], alone[:-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("after", [1, 700, RATE // 4, 3 * RATE + 11])
+@pytest.mark.parametrize("level", ["none", "peak", "rms"])
+@pytest.mark.parametrize("padding", ["end", "center", "repeat"])
+def test_silence_after_a_sound_is_no_part_of_it(tmp_path: Path, after: int, level: str, padding: str) -> None:
+    sound = 0.05 + np.random.default_rng(0).normal(size=RATE // 2) * np.exp(-np.arange(RATE // 2) / 1000) * 0.1
+    hiss = 1e-6 * np.random.default_rng(1).normal(size=after)
+    alone, followed, hissing = (
+        read(written(tmp_path / "a.wav", np.concatenate([sound, *rest])), level=level, padding=padding)
+        for rest in ([], [np.zeros(after)], [hiss])
+    )
+    assert_allclose(followed, alone, atol=1e-6)
+    assert_allclose(hissing, alone, atol=1e-6)
+
+
 def test_where_a_sound_begins_does_not_hang_on_its_level(tmp_path: Path) -> None:
     sound = np.concatenate([np.zeros(99), np.sin(np.arange(3000) / 9) * np.linspace(0, 1, 3000)])
     loud, soft = (read(written(tmp_path / f"{gain}.wav", gain * sound)) for gain in (1.0, 1e-3))

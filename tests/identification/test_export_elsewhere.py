@@ -58,7 +58,7 @@ def place(sure: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     waves = {
         **{label: tone(label, rng) for label in LABELS},
         "long": np.concatenate([silence, *(tone("low", rng) for _ in range(3))]),
-        "short": np.concatenate([silence, 0.1 + tone("high", rng)[:300]]),
+        "short": np.concatenate([silence, 0.1 + tone("high", rng)[:300], silence]),
         "noise": 0.3 * rng.standard_normal(RATE // 4),
     }
     for name, wave in waves.items():

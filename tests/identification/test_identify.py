@@ -313,6 +313,8 @@ def test_neither_level_nor_silence_changes_an_answer(sure: Path, tmp_path: Path)
             soundfile.write(file, samples, RATE, "FLOAT")
         first, *others = identify(model_folder.load(sure), files, top=3)
         assert first.unknown_score is not None
+        assert dict(others[-1].names) == pytest.approx(dict(first.names), abs=1e-6)
+        assert others[-1].unknown_score == pytest.approx(first.unknown_score, abs=1e-5)
         for other in others:
             assert dict(other.names) == pytest.approx(dict(first.names), abs=0.05)  # it may begin a sample later
             assert other.unknown_score == pytest.approx(first.unknown_score, abs=0.05, rel=0.06)
