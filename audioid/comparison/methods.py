@@ -42,12 +42,12 @@ def methods(study: Study) -> str:
 
 def _corpus(runs: Sequence[Run]) -> str:
     run = runs[0]
-    total = run.n_train + run.n_val + run.n_test
+    total = round(sum(each.n_train + each.n_val + each.n_test for each in runs) / len(runs))
     names = ", ".join(run.classes[:CLASSES_NAMED]) + (", ..." if len(run.classes) > CLASSES_NAMED else "")
     computed = {"synthetic": "audioid's built-in corpus", "generated": "The corpus of audioid's generated sounds"}
     corpus = computed.get(run.settings.get("data", ""), f"The corpus {run.corpus}")
     told = f"{names}; digest {run.index_digest[:8]}"
-    has = "has" if _train_per_class(run) is None else "gave"
+    has = "has" if _train_per_class(run) is None else "gave a run (on average)"
     return f"{corpus} {has} {total:,} recordings of {len(run.classes)} classes ({told})."
 
 

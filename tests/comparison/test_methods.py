@@ -179,5 +179,5 @@ def test_the_paragraph_says_that_few_were_learned_from(write_run: Any, tmp_path:
     for transform in ("cwt", "fft"):
         write_run(transform, 0, 0.9, settings={"transform": {"name": transform}, "split": split}, n_train=20)
     text = paragraph(tmp_path)
-    assert "gave 220 recordings of 2 classes" in text
+    assert "gave a run (on average) 220 recordings of 2 classes" in text
     assert "20 recordings to train on (at most 10 of each class, drawn from more), 100 to choose" in text
