@@ -14,9 +14,10 @@ from audioid.errors import AudioidError
 
 
 def path_argument(text: str) -> Path:
-    """A path of the command line; raises AudioidError for an empty one, which `Path` takes for the folder of work."""
-    if not text:
-        raise AudioidError("'': is no path; name a file or a folder")
+    """A path of the command line; raises AudioidError for an empty one, which `Path` takes for the folder of work, and
+    for the sign by which programs mean the screen."""
+    if text in ("", "-"):
+        raise AudioidError(f"'{text}': is no path; name a file or a folder{', or leave it out' * (text == '-')}")
     return Path(text)
 
 

@@ -1,9 +1,11 @@
 """How commands start, and what people type for that."""
 
+import argparse
 import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 STARTED = "AUDIOID_COMMAND"  # the command that `audioid NAME` was started for; handed down to its further processes
 
@@ -13,6 +15,16 @@ def program(name: str) -> str:
     if STARTED in os.environ:
         return f"audioid {name}"
     return "python train.py" if name == "train" else f"python scripts/{name}.py"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Of the command `name`; it tells of a wrong argument in one line."""
+
+    def __init__(self, name: str, **described: Any) -> None:
+        super().__init__(prog=program(name), **described)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; {self.prog} --help tells what there is\n")
 
 
 @contextmanager

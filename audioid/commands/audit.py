@@ -1,6 +1,5 @@
 """What is wrong or suspicious in a corpus, before training on it: printed, and written as audit.json and audit.html."""
 
-import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from audioid.commands.runner import run_command
 from audioid.config import compose
 from audioid.files import path_argument
-from audioid.program import program
+from audioid.program import CommandParser, program
 
 
 def main() -> int:
@@ -16,7 +15,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(prog=program("audit"), description=__doc__)
+    parser = CommandParser("audit", description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as data=folder data.root=DIR")
     parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
     arguments = parser.parse_args()

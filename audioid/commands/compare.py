@@ -1,6 +1,5 @@
 """Compare the arms over all runs below a folder, again, and write the report."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 from audioid.commands.runner import run_command
@@ -11,7 +10,7 @@ from audioid.comparison.report import compare
 from audioid.comparison.showing import Shown
 from audioid.errors import AudioidError
 from audioid.files import path_argument
-from audioid.program import program
+from audioid.program import CommandParser
 
 
 def main() -> int:
@@ -19,7 +18,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(prog=program("compare"), description=__doc__)
+    parser = CommandParser("compare", description=__doc__)
     parser.add_argument("runs", type=path_argument, metavar="RUNS", help="a folder of runs, at any depth")
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="where the report goes; RUNS if not given")
     parser.add_argument(

@@ -1,13 +1,12 @@
 """Write a trained model as one ONNX file, for programs without Python or torch."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audioid.commands.runner import run_command
 from audioid.errors import AudioidError
 from audioid.files import path_argument
-from audioid.program import loading, program
+from audioid.program import CommandParser, loading
 
 if TYPE_CHECKING:
     from audioid.identification.export import Agreement
@@ -22,7 +21,7 @@ def main() -> int:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog=program("export"), description=__doc__)
+    parser = CommandParser("export", description=__doc__)
     parser.add_argument(
         "model",
         metavar="MODEL",
@@ -54,11 +53,10 @@ def _main() -> None:
         from audioid.identification import builtin
         from audioid.identification.export import export, trial_by, trial_of_all_kinds
         from audioid.identification.onnx_file import check_packages
-        from audioid.identification.together import together
 
     check_packages()
     names = [arguments.model, *arguments.others]
-    model = together({name: builtin.load(name, trust=arguments.trust) for name in names})
+    model = builtin.load_together(names, trust=arguments.trust)
     trial = trial_by(arguments.data, model) if arguments.data else trial_of_all_kinds(TRIED, model)
     found = export(model, arguments.out, trial, precision=arguments.precision)
     print(told(arguments.out, found, arguments.precision))

@@ -2,23 +2,24 @@
 
 import argparse
 import csv
+import math
 import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
 from audioid.commands import timeline
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
-from audioid.program import loading, program
+from audioid.program import CommandParser, loading, program
 from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "jsonl")
 TOP = 3
+LONG = 10  # times as long as what is heard of it
 DONE = {"copy": "copied", "move": "moved", "link": "linked"}
 
 
@@ -38,7 +40,9 @@ class Told:
     answers: Iterable["Answer"]
     n_models: int
     sorter: "Sorter | None"
+    heard: float  # seconds of each
     read: int = 0
+    long: int = 0
     unknown: int = 0
     unreadable: int = 0
     disputed: int = 0
@@ -53,6 +57,7 @@ class Told:
             else:
                 self.read += 1
                 self.unknown += bool(answer.unknown)
+                self.long += seconds_of(answer.path) > LONG * self.heard
                 self.disputed += answer.agree is not None and answer.agree < self.n_models
             if self.sorter and answer.error is None:
                 self._sort(self.sorter, answer)
@@ -76,6 +81,21 @@ class Told:
         return ", ".join(parts)
 
 
+def seconds_heard(audio: Mapping[str, Any]) -> float:
+    """How much of a recording a model hears."""
+    windows = audio.get("windows", 1)
+    return math.inf if windows == "all" else float(audio["seconds"] * windows)
+
+
+def seconds_of(path: Path) -> float:
+    """How long a recording says that it is; 0 where it does not."""
+    from audioid.data.audio import UNKNOWN_FRAMES, Unreadable, open_recording
+
+    with suppress(Unreadable), open_recording(path) as file:
+        return file.frames / file.samplerate if file.frames < UNKNOWN_FRAMES else 0.0
+    return 0.0
+
+
 def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
     """A line on stderr for each reason why something in a folder was not read: how often, and where first."""
     paths: dict[str, list[str]] = {}
@@ -87,8 +107,8 @@ def tell_passed_over(passed_over: Iterable["Skipped"]) -> None:
 
 def arguments_of_command() -> argparse.Namespace:
     """What was asked for; ends the program where it is contradictory."""
-    parser = argparse.ArgumentParser(
-        prog=program("identify"),
+    parser = CommandParser(
+        "identify",
         description=__doc__,
         epilog=f"{program('identify')} --undo FILE takes back what a sorting did.",
     )
@@ -189,10 +209,10 @@ def work(arguments: argparse.Namespace) -> Told | None:
         from audioid.identification import builtin
         from audioid.identification.formats import WRITERS, Layout
         from audioid.identification.identify import find_recordings, identify, parts_of, tells_unknown
-        from audioid.identification.together import among, together
+        from audioid.identification.together import among
 
     names = [arguments.model, *arguments.others]
-    model = together({name: builtin.load(name, trust=arguments.trust) for name in names})
+    model = builtin.load_together(names, trust=arguments.trust)
     if arguments.labels is not None:
         model = among(model, [label.strip() for label in next(csv.reader([arguments.labels]), [])])
     if timeline.is_asked(arguments):
@@ -204,7 +224,7 @@ def work(arguments: argparse.Namespace) -> Told | None:
     with ExitStack() as opened:
         sorter, undo = opened_sorter(arguments, opened)
         answers = identify(model, find_recordings(_paths(arguments.paths), passed_over), top=top)
-        told = Told(answers, n_models, sorter)
+        told = Told(answers, n_models, sorter, seconds_heard(model.audio))
         out: TextIO = sys.stdout
         if arguments.out:
             part = opened.enter_context(replacing(arguments.out))
@@ -221,6 +241,9 @@ def work(arguments: argparse.Namespace) -> Told | None:
     tell_passed_over(passed_over)
     if told.read and (arguments.out or sorter or sys.stderr.isatty()):
         print(told.summary(), file=sys.stderr)
+    if told.long:
+        told_long = f"{told.long:,} far longer than the {told.heard:g} s that is heard of each"
+        print(f"{told_long}; --window or --onsets names all of a recording", file=sys.stderr)
     if sorter and told.stayed:
         print(
             f"{told.stayed:,} left where they are: below {on_a_line(sorter.folder)} already, or sorted before",

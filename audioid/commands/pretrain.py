@@ -16,7 +16,7 @@ from audioid.config import compose, known_keys
 from audioid.errors import AudioidError
 from audioid.files import path_argument
 from audioid.naming import PLACES, run_name
-from audioid.program import program
+from audioid.program import CommandParser, program
 from audioid.schema import GeneratedDataSettings
 
 EXPERIMENT = "experiment=pretrain"
@@ -28,9 +28,7 @@ def main() -> int:
 
 def work() -> None:
     """Trains, or goes on, in a folder of its own, and copies out what others need."""
-    parser = argparse.ArgumentParser(
-        prog=program("pretrain"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser("pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train, such as data.count=10000")
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: outputs/weights/NAME")
     arguments = parser.parse_intermixed_args()

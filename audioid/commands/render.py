@@ -11,7 +11,7 @@ from pathlib import Path
 from audioid.commands.runner import run_command
 from audioid.config import compose
 from audioid.files import path_argument
-from audioid.program import program
+from audioid.program import CommandParser
 
 
 def main() -> int:
@@ -20,9 +20,7 @@ def main() -> int:
 
 def work() -> None:
     """Draws one set after the other."""
-    parser = argparse.ArgumentParser(
-        prog=program("render"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser("render", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="as for train; transform=NAME for that alone")
     parser.add_argument("--out", type=path_argument, default=Path("outputs/images"), metavar="DIR")
     arguments = parser.parse_intermixed_args()

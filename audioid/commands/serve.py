@@ -8,14 +8,14 @@ from importlib.util import find_spec
 
 from audioid.errors import AudioidError
 from audioid.files import path_argument
-from audioid.program import loading, program
+from audioid.program import CommandParser, loading
 
 PORT = 7860
 HERE = "127.0.0.1"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog=program("serve"), description=__doc__)
+    parser = CommandParser("serve", description=__doc__)
     parser.add_argument(
         "models",
         nargs="+",
@@ -48,9 +48,9 @@ def main() -> int:
             from audioid.identification import builtin
             from audioid.identification.page.server import LOOPBACK, serve
             from audioid.identification.page.views import Asked
-            from audioid.identification.together import single_models, together
+            from audioid.identification.together import single_models
 
-        model = together({name: builtin.load(name, trust=arguments.trust) for name in arguments.models})
+        model = builtin.load_together(arguments.models, trust=arguments.trust)
         names = [name for each in arguments.models for name in builtin.names_of(each)]
         asked = Asked(model, list(zip(names, single_models(model), strict=True)), arguments.recordings)
 
@@ -81,5 +81,3 @@ def check(arguments: argparse.Namespace) -> None:
         raise AudioidError(f"--port: {arguments.port} is none; choose one from 1024 to 65535")
     if arguments.recordings and not arguments.recordings.is_dir():
         raise AudioidError(f"--recordings: {arguments.recordings} is no folder; name that of the recordings")
-    if len(set(arguments.models)) < len(arguments.models):
-        raise AudioidError("MODEL: one is named twice; name each once")

@@ -1,6 +1,5 @@
 """Find the recordings of a library that sound most like given ones, as a trained model hears them."""
 
-import argparse
 import csv
 import json
 import os
@@ -14,7 +13,7 @@ from audioid.commands.identify import tell_passed_over
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
 from audioid.identification.json_list import write_list
-from audioid.program import loading, program
+from audioid.program import CommandParser, loading
 from audioid.terminal import on_a_line
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def tell_unreadable(library: "Library") -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog=program("similar"), description=__doc__)
+    parser = CommandParser("similar", description=__doc__)
     parser.add_argument(
         "model",
         metavar="MODEL",

@@ -31,7 +31,7 @@ from audioid.comparison.study import Study, studies
 from audioid.config import check_command_line
 from audioid.errors import AudioidError
 from audioid.files import path_argument, read_yaml, replacing
-from audioid.program import program
+from audioid.program import CommandParser, program
 from audioid.schema import Section
 from audioid.validation import checked
 
@@ -50,9 +50,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(
-        prog=program("suite"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser("suite", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", type=path_argument, metavar="SUITE.yaml")
     parser.add_argument(
         "--out", type=path_argument, metavar="DIR", help="where runs and table go (outputs/suites/NAME)"

@@ -1,6 +1,5 @@
 """Write labelled sounds as wav files, a folder per label: the built-in corpus, or instruments of the generator."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +11,7 @@ from audioid.config import compose
 from audioid.data.synthetic import write_corpus
 from audioid.errors import AudioidError
 from audioid.files import path_argument, replacing
-from audioid.program import program
+from audioid.program import CommandParser
 from audioid.schema import SyntheticDataSettings
 from audioid.validation import checked
 
@@ -22,7 +21,7 @@ def main() -> int:
 
 
 def work() -> None:
-    parser = argparse.ArgumentParser(prog=program("synthesize"), description=__doc__)
+    parser = CommandParser("synthesize", description=__doc__)
     parser.add_argument("root", nargs="?", type=path_argument, metavar="DIR", help="a folder that does not exist yet")
     parser.add_argument("--seed", help="of every draw (default: 0)")
     corpus = parser.add_argument_group("the built-in corpus, where no --instrument is given")

@@ -1,6 +1,7 @@
 """The ready-made model: what comes with audioid, trained on generated sounds alone, both pictures together."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from audioid import model_folder, pretrained
@@ -8,7 +9,7 @@ from audioid.errors import AudioidError
 from audioid.files import path_argument
 from audioid.generator.kinds import KINDS
 from audioid.identification.answers import Model, joined
-from audioid.identification.together import Together
+from audioid.identification.together import Together, together
 from audioid.model_description import DESCRIPTION, EVERYTHING, place_for_use
 
 NAME = "builtin"
@@ -20,15 +21,29 @@ def load(name: str, *, trust: Collection[str] = ()) -> Model:
     `builtin:fft` for that one, else the model folder there; `./builtin` is a folder.
 
     Raises:
-        AudioidError: nothing, or no such picture, comes with audioid; or the folder cannot be used.
+        AudioidError: nothing, or no such picture, comes with audioid; or the folder is none, or cannot be used.
     """
     folders = folders_of(name)
     if not _is_ready_made(name):
+        if folders[0].is_file():
+            raise AudioidError(f"{name}: is a file, no model; name a run or {NAME} first, then the recordings")
         return model_folder.load(folders[0], trust=trust)
     models = [joined(model_folder.load(folder), LABELS) for folder in folders]
     if any((model.labels, model.audio) != (models[0].labels, models[0].audio) for model in models):
         raise AudioidError(f"{name}: the models in {pretrained.SHIPPED} do not belong together; install audioid again")
     return Together(models) if models[1:] else models[0]
+
+
+def load_together(names: Sequence[str], *, trust: Collection[str] = ()) -> Model:
+    """The models called `names` as one, which answer together.
+
+    Raises:
+        AudioidError: as `load`; one is named twice, or they do not go together.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise AudioidError(f"{twice[0]}: is named twice; name each model once")
+    return together({name: load(name, trust=trust) for name in names})
 
 
 def folders_of(name: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """From a trained model and recordings to ranked names."""
 
 import glob
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,7 +110,10 @@ def _decoded(model: Model, path: Path) -> Heard:
     try:
         return path, [clip for clip in load_clips(path, **model.audio) if clip is not None]
     except Unreadable as error:
-        return path, "holds no recordings" if path.is_dir() else error.reason
+        if path.is_dir():
+            return path, "holds no recordings"
+        is_unmatched = glob.has_magic(str(path)) and not os.path.lexists(path)
+        return path, "stands for no file; correct it" if is_unmatched else error.reason
 
 
 def next_batch(heard: Iterator[Heard]) -> Iterator[Heard]:

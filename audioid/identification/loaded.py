@@ -15,7 +15,6 @@ from audioid.errors import AudioidError
 from audioid.identification import builtin
 from audioid.identification.answers import Model
 from audioid.identification.identify import judged, mean_features, ranked
-from audioid.identification.together import together
 
 
 @dataclass(frozen=True)
@@ -109,4 +108,4 @@ def load_model(*paths: str | PathLike[str], trust: Sequence[str] = ()) -> Identi
     names = [str(path) for path in paths]
     if not names:
         raise AudioidError("load_model: name a model")
-    return IdentificationModel(together({name: builtin.load(name, trust=trust) for name in names}))
+    return IdentificationModel(builtin.load_together(names, trust=trust))

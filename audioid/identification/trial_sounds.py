@@ -33,7 +33,7 @@ def _odd_sounds(rate: int, seconds: float) -> list[Waveform]:
     rng, time = np.random.default_rng(0), np.arange(max(4, round(rate * seconds))) / rate
     noise = rng.standard_normal(time.size)
     impulse, last = np.zeros(time.size), np.zeros(time.size)
-    impulse[0] = last[-1] = 1.0
+    impulse[:2], last[-1] = [1.0, -0.5], 1.0
     sweep = np.sin(np.pi * rate / 2 / time[-1] * time**2)
     tones = [0.5 * np.sin(2 * np.pi * pitch * time) for pitch in rate * np.array([0.003, 0.02, 0.11, 0.4])]
     short = rng.uniform(-1, 1, max(4, round(0.003 * rate)))

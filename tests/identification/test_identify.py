@@ -337,16 +337,33 @@ def test_nothing_read_is_a_failure_with_its_rows_written(
     assert [bool(row["error"]) for row in json.loads((tmp_path / "a.json").read_text())] == [True, True]
 
 
+def test_of_how_many_little_was_heard(run: Run, trained: Path, tmp_path: Path) -> None:
+    clip = model_folder.load(trained).audio["seconds"]
+    for name, seconds in (("short", 9 * clip), ("long", 11 * clip)):
+        soundfile.write(
+            tmp_path / f"{name}.wav", 0.1 * np.random.default_rng(0).normal(size=round(RATE * seconds)), RATE
+        )
+    done = run(trained, tmp_path, "--format", "csv", "--out", tmp_path / "a.csv")
+    assert f"1 far longer than the {clip:g} s that is heard of each; --window or --onsets" in done.stderr
+
+
 def test_wrong_arguments_are_told_in_a_line(run: Run, trained: Path, recordings: Path) -> None:
     done = run(recordings, recordings)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {recordings}/model.json: No such file or directory")
     assert done.stderr.count("\n") == 1
-    assert run(trained, recordings, "--top", 0).returncode == 2
+    wrong = run(trained, recordings, "--top", 0)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "error: --top: must be at least 1; python scripts/identify.py --help tells what there is\n"
+    swapped = run(recordings / "low" / "a.wav", trained)
+    assert swapped.stderr.endswith("is a file, no model; name a run or builtin first, then the recordings\n")
+    assert run(trained, recordings, "--with", trained).stderr.endswith(": is named twice; name each model once\n")
+    assert run(trained, recordings / "*.nothing").stderr.startswith(f"{recordings}/*.nothing: stands for no file;")
     blocked = run(trained, recordings / "low", "--out", recordings / "notes.txt" / "a.csv")
     assert blocked.returncode == 1
     assert blocked.stderr.endswith("choose a folder that can be written\n")
     assert run(trained, recordings, "--out", "").stderr == "error: '': is no path; name a file or a folder\n"
+    assert run(trained, recordings, "--out", "-").stderr.endswith("name a file or a folder, or leave it out\n")
     assert run(trained, recordings, "--out", recordings).stderr == f"error: {recordings}: is a folder; name a file\n"
 
 

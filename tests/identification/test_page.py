@@ -518,7 +518,6 @@ def test_models_that_disagree_say_so(sure: Path, trained: Path, tmp_path: Path) 
     [
         (["--port", "99999"], "--port: 99999 is none; choose one from 1024 to 65535"),
         (["--recordings", "nowhere"], "--recordings: nowhere is no folder; name that of the recordings"),
-        (["it"], "MODEL: one is named twice; name each once"),
     ],
 )
 def test_a_mistake_is_told_before_anything_heavy_is_loaded(arguments: list[str], line: str) -> None:
