@@ -200,29 +200,33 @@ def _from_sound_on(file: soundfile.SoundFile, frames: int) -> Waveform:
     """The next `frames` frames, or as many as there are, without the silence that they begin and end with.
 
     Silence is no part of a sound: programs and MP3 encoders put some before and after it, and names must not depend on
-    how much.
+    how much. It is such beside the loudest of the `frames` that follow it.
     """
     wave = _joined(mono_blocks(file, frames))
-    while silent := sounding(wave).start:
-        more = _joined(mono_blocks(file, silent))
-        if silent == wave.size and not more.size:  # to its end
-            return wave
-        wave = np.concatenate([wave[silent:], more])
-    return wave[sounding(wave)]
+    # Nothing is louder than full scale, so only what is no louder than this may be silence.
+    while 0 < wave.size < SEARCH_VALUES and not (np.abs(wave) > LEAD).any():
+        more = _joined(mono_blocks(file, wave.size))
+        if not more.size:
+            break
+        wave = more if np.abs(wave).max() < SILENCE else np.concatenate([wave, more])
+    may_sound = np.abs(wave) > LEAD
+    end = int(np.argmax(may_sound)) + frames if may_sound.any() else wave.size
+    wave = np.concatenate([wave[:end], *mono_blocks(file, end - wave.size)])
+    loudest = float(np.abs(wave).max(initial=0.0))
+    heard = wave[sounding(wave, loudest)][:frames]
+    return heard[sounding(heard, loudest)] if heard.size else wave[:frames]
 
 
 def _joined(blocks: Iterator[Waveform]) -> Waveform:
     return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 
-def sounding(wave: Waveform) -> slice:
-    """The samples from the first to the last that is heard beside the loudest, and one before, from which a wave may
+def sounding(wave: Waveform, loudest: float) -> slice:
+    """The samples from the first to the last that is heard beside the `loudest`, and one before, from which a wave may
     rise; none, at its end, where nothing is heard."""
-    size = np.abs(wave)
-    peak = float(size.max(initial=0.0))
-    if peak < SILENCE:
+    is_heard = np.abs(wave) > LEAD * loudest
+    if loudest < SILENCE or not is_heard.any():
         return slice(wave.size, wave.size)
-    is_heard = size > LEAD * peak
     return slice(max(0, int(np.argmax(is_heard)) - 1), wave.size - int(np.argmax(is_heard[::-1])))
 
 

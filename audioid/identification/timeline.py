@@ -196,7 +196,7 @@ def _name(model: Model, parts: list[tuple[Part, bool]], leave_out_unknown: bool)
     clips = []
     for part, is_heard in parts:
         if is_heard:
-            wave = part.about[sounding(part.about)]  # as of any recording
+            wave = part.about[sounding(part.about, np.abs(part.about).max())]  # as of any recording
             level = levelled(wave, remove_dc=audio["remove_dc"], level=audio["level"])
             clips.append([padded(level, time, audio["padding"])])
     answers = iter(ranked(model, clips, 1))

@@ -7,7 +7,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioid.data.audio import Unreadable
+from audioid.data.audio import Unreadable, load
 from audioid.data.clip_length import LONGEST, SHORTEST, clip_seconds, sounding_seconds
 
 RATE = 22050
@@ -34,6 +34,26 @@ def test_silence_before_does_not_count(tmp_path: Path) -> None:
     sound = 0.1 * math.log(20) / 2
     for start in ("beginning", "onset", "loudest", "random"):
         assert sounding_seconds(file, start=start) == pytest.approx(sound, abs=0.02)
+
+
+@pytest.mark.parametrize("lead", [0.3, 0.7, 4.0])
+def test_clips_as_long_as_recordings_sound_hold_the_sound_after_dither(tmp_path: Path, lead: float) -> None:
+    rng = np.random.default_rng(1)
+    sound = 0.8 * rng.uniform(-1, 1, RATE // 5) * np.exp(-np.arange(RATE // 5) / 1000)
+    dither = rng.integers(-1, 2, round(lead * RATE)) / 2**15
+    soundfile.write(tmp_path / "a.wav", np.concatenate([dither, sound]), RATE, "PCM_16")
+    for start in ("beginning", "onset", "loudest"):
+        seconds = clip_seconds([sounding_seconds(tmp_path / "a.wav", start=start)])
+        found = load(
+            tmp_path / "a.wav",
+            sample_rate=RATE,
+            seconds=seconds,
+            start=start,
+            padding="end",
+            remove_dc=False,
+            level="none",
+        )
+        assert (found**2).sum() > 0.9 * (sound**2).sum()
 
 
 def test_an_even_sound_sounds_nearly_to_its_end_and_an_offset_is_no_sound(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def place(sure: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         **{label: tone(label, rng) for label in LABELS},
         "long": np.concatenate([silence, *(tone("low", rng) for _ in range(3))]),
         "short": np.concatenate([silence, 0.1 + tone("high", rng)[:300], silence]),
+        "late": np.concatenate([3e-5 * rng.uniform(-1, 1, 2 * RATE), 0.9 * tone("low", rng)]),
         "noise": 0.3 * rng.standard_normal(RATE // 4),
     }
     for name, wave in waves.items():
