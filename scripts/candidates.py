@@ -181,7 +181,7 @@ class RowGain(nn.Module):
     """Per-channel energy normalisation (Wang et al. 2017), which divides by a smoothed past, of pictures in decibels.
 
     What it raises to a power is energy, so that `decibels`, what a deviation of the picture is worth, undoes the
-    logarithm. Its four numbers are those of the paper to begin with, and learn.
+    logarithm. Gain, bias and root begin as in the paper and learn; the past is that of a sixteenth of the columns.
     """
 
     def __init__(self, decibels: float = 25.0, smoothing: float = 0.06) -> None:
@@ -205,7 +205,7 @@ class FrequencyMixStyle(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         if not self.training or torch.rand(()) < 0.5:
             return features
-        variance, mean = torch.var_mean(features, (1, 3), keepdim=True)
+        variance, mean = torch.var_mean(features.detach(), (1, 3), keepdim=True)  # as its authors have it
         deviation = (variance + 1e-6).sqrt()
         share = Beta(0.3, 0.3).sample((len(features), 1, 1, 1)).to(features.device)
         other = torch.randperm(len(features), device=features.device)
