@@ -144,14 +144,19 @@ def _with_seeds(overrides: Sequence[Override], count: int, config_dir: Path | No
 
 
 def _swept_by_experiment(overrides: Sequence[Override], config_dir: Path | None, config_name: str) -> list[Override]:
-    """What an experiment sweeps, as its own part of `hydra.sweeper` says, or for the same key the command line."""
+    """What an experiment sweeps, as its own part of `hydra.sweeper` says, or for the same key the command line.
+
+    The transform varies fastest, so that its arms take turns and have what else the machine does in equal parts: an
+    experiment that builds on another can only add its key behind that one's.
+    """
     if not any(override.key_or_group == "experiment" for override in overrides):
         return []
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
     plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
     hydra = _composed([*_place(config_dir), *plain], config_name, with_hydra=True).hydra
     given = {override.key_or_group: override for override in overrides}
-    return [given.get(key) or parse([f"{key}={values}"])[0] for key, values in (hydra.sweeper.params or {}).items()]
+    params = sorted((hydra.sweeper.params or {}).items(), key=lambda item: item[0] == "transform")
+    return [given.get(key) or parse([f"{key}={values}"])[0] for key, values in params]
 
 
 def validate(config: DictConfig) -> Settings:

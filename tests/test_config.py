@@ -8,6 +8,8 @@ from omegaconf import OmegaConf
 
 from audioid.config import CONF, check_command_line, compose
 from audioid.errors import AudioidError
+from audioid.jobs import jobs
+from audioid.overrides import parse
 from audioid.schema import OPTIONS, Section, Settings
 from audioid.validation import RENAMED
 
@@ -375,6 +377,22 @@ def test_an_experiment_of_ones_own_may_build_on_another_and_sweep_more(tmp_path:
     assert "split.seed=0,1" in checked
     with pytest.raises(AudioidError, match=r"image\.size: 4 is out"):
         check_command_line(["--config-dir", str(tmp_path), "experiment=mine", "image.size=32,4"])
+
+
+@pytest.mark.parametrize("experiment", ["compare", "depth", "image_size", "learning_curve", "width", "mine"])
+@pytest.mark.parametrize("more", [[], ["model.blocks=0,1"]])
+def test_the_arms_of_an_experiment_take_turns(tmp_path: Path, experiment: str, more: list[str]) -> None:
+    """Each job is followed by its partner, which differs in the transform alone."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [width]\nhydra: {sweeper: {params: {optimizer.lr: '0.01,0.02'}}}\n"
+    )
+    checked = check_command_line([f"--config-dir={tmp_path}", f"experiment={experiment}", *more])
+    found = jobs(parse([text for text in checked if not text.startswith(("-", "hydra."))]), {})
+    transforms = [text for job in found for text in job if text.startswith("transform=")]
+    assert transforms == ["transform=fft", "transform=cwt"] * (len(found) // 2)
+    others = [{text for text in job if not text.startswith("transform=")} for job in found]
+    assert others[::2] == others[1::2]
 
 
 def test_one_job_s_configuration_is_shown_without_the_sweep() -> None:

@@ -74,21 +74,24 @@ def _is_of_protocol(key: str) -> bool:
 def keys_of(runs: Sequence[Run]) -> list[str]:
     """The keys that were varied, the transform first and its own next.
 
-    Not those that only follow another choice: what differs with the transform alone, as in `experiment=original`, and
-    what an option of a group brings along, as `augment=specaugment` its masks.
+    Not those that only follow another choice: what differs with the transform alone, as in `experiment=original`, what
+    an option of a group brings along, as `augment=specaugment` its masks, and what nobody chose and the keys that were
+    chosen settle, as `image.frequency_scale=mel` the changes that its pictures cannot show.
     """
     settings = [{key: value for key, value in run.settings.items() if not _is_of_protocol(key)} for run in runs]
     keys = varying(settings)
-    keys = [key for key in keys if not any(_follows(key, head, settings) for head in {ARM, key.partition(".")[0]})]
+    keys = [key for key in keys if not any(_follows(key, [head], settings) for head in {ARM, key.partition(".")[0]})]
+    chosen = [key for key in keys if any(key in run.chosen for run in runs)]
+    keys = [key for key in keys if not _follows(key, chosen, settings)]
     return sorted(keys, key=lambda key: (key != ARM, not key.startswith(f"{ARM}."), key))
 
 
-def _follows(key: str, head: str, settings: Sequence[Mapping[str, str]]) -> bool:
-    """Whether each value of `head` has one value of `key` alone, and there are several of them."""
+def _follows(key: str, heads: Sequence[str], settings: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the values of `heads` together, of which there are several, have one value of `key` alone each."""
     within = defaultdict(set)
     for each in settings:
-        within[each.get(head)].add(each.get(key))
-    return key != head and len(within) > 1 and all(len(values) == 1 for values in within.values())
+        within[tuple(each.get(head) for head in heads)].add(each.get(key))
+    return key not in heads and len(within) > 1 and all(len(values) == 1 for values in within.values())
 
 
 def settings_of(runs: Iterable[Run], keys: Sequence[str], measure: Measure) -> list[Setting]:

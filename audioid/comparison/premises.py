@@ -1,5 +1,6 @@
 """What must hold for a verdict to be worth its words, and what a reader is told where it does not."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -31,6 +32,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
         *_splits(runs),
         *_sizes(runs, evidence, measure, margin),
         *_settings(arms),
+        *_shifts(arms),
         *_stopped_early(arms),
         *_saturation(arms),
         *_partners(arms),
@@ -137,6 +139,24 @@ def _settings(arms: Sequence[Arm]) -> Iterator[str]:
             continue
         what = "had different budgets" if key in BUDGET else "do not share"
         yield f"The arms {what}: {key} is {told}." if key in BUDGET else f"The arms {what} {key}: {told}."
+
+
+def _shifts(arms: Sequence[Arm]) -> Iterator[str]:
+    """Where `auto` let rows be shifted for one arm and not for another over the same recordings."""
+    key = "augment.frequency_shift"
+    came_to = defaultdict(set)
+    counts = {}
+    for arm in arms:
+        asked = [run for run in arm.runs if run.settings.get(key) == "auto" and run.frequency_shift is not None]
+        for run in asked:
+            came_to[run.pairing].add(run.frequency_shift)
+        if asked:
+            counts[arm.name] = f"{sum(bool(run.frequency_shift) for run in asked)} of {len(asked)} of {arm.name}"
+    if any(len(values) > 1 for values in came_to.values()):
+        yield (
+            f"The arms did not learn alike: {key}=auto shifted rows in {', '.join(counts.values())}, not in the same "
+            "runs; a number for it gives all arms the same."
+        )
 
 
 def _stopped_early(arms: Sequence[Arm]) -> Iterator[str]:

@@ -94,11 +94,15 @@ class Metrics(Section):
 
 
 class Run(Metrics):
-    """One finished run; `settings` are its choices, `transform.*` among them, as text."""
+    """One finished run; `settings` are its values, `transform.*` among them, as text.
+
+    `chosen` are the keys that its command line names; none where that was not kept.
+    """
 
     folder: Path
     corpus: str  # its folder's or file's name
     settings: dict[str, str]
+    chosen: frozenset[str] = frozenset()
 
     @property
     def split(self) -> tuple[int, int | None]:
@@ -160,7 +164,16 @@ def _read(folder: Path) -> Run:
     config = folder / ".hydra" / "config.yaml"
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
     corpus = PurePath(choices.get("data.root") or choices.get("data.file") or "the built-in corpus").name
-    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=_settings(choices, metrics, found))
+    settings = _settings(choices, metrics, found)
+    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=settings, chosen=_chosen(folder))
+
+
+def _chosen(folder: Path) -> frozenset[str]:
+    """As the keys of `settings`: of `model.arguments.hidden`, which is part of one value, `model.arguments`."""
+    file = folder / ".hydra" / "overrides.yaml"
+    texts = read_yaml(file) if file.is_file() else None
+    keys = (str(text).lstrip("+").partition("=")[0] for text in texts or ())
+    return frozenset(".".join(key.split(".")[:2]) for key in keys)
 
 
 def _settings(choices: dict[str, str], metrics: Metrics, found: dict[str, Any]) -> dict[str, str]:

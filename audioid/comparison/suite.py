@@ -7,20 +7,20 @@ classifiers over multiple data sets").
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from audioid.comparison import words
-from audioid.comparison.decisions import CONFIDENCE, Difference
+from audioid.comparison.decisions import CONFIDENCE, Difference, decide
 from audioid.comparison.measures import Measure
+from audioid.comparison.pairing import pair
 from audioid.comparison.statistics import holm
 from audioid.comparison.study import Study, Summary
 from audioid.comparison.tables import Table
-
-# With fewer, not even one arm ahead in every corpus has a p-value below 5 % (two-sided: 2 / 2^5 = 6.25 %).
-FEWEST_CORPORA = 6
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,19 @@ class Consistency:
     sentence: str
 
 
-def headline_of(study: Study) -> tuple[list[Summary], list[Difference]]:
-    return study.comparisons[0].summaries, study.comparisons[0].differences
+def arms_of(study: Study) -> list[Summary]:
+    return study.comparisons[0].summaries
+
+
+def differences_of(study: Study) -> list[Difference]:
+    """Between all pairs of arms, however many there are.
+
+    Were a pair judged only where one of the two is best, as a study of many arms does, the outcome would choose the
+    corpora that count, and one of two equal arms with more spread would be found ahead too often.
+    """
+    runs = {each.arm.name: each.arm.runs for each in arms_of(study)}
+    pairs = {names: pair(runs[names[0]], runs[names[1]], study.evidence) for names in combinations(runs, 2)}
+    return decide(pairs, study.measure, study.margin)
 
 
 def table_of(studies: Mapping[str, Study]) -> Table:
@@ -60,23 +71,20 @@ def tidy(studies: Mapping[str, Study]) -> list[list[Any]]:
     rows = [
         [name, each.arm.name, study.measure.key, each.n, each.mean, each.low, each.high]
         for name, study in studies.items()
-        for each in headline_of(study)[0]
+        for each in arms_of(study)
     ]
     return [["corpus", "arm", "metric", "n", "mean", "low", "high"], *rows]
 
 
 def _names(studies: Mapping[str, Study]) -> list[str]:
-    return list(dict.fromkeys(each.arm.name for study in studies.values() for each in headline_of(study)[0]))
+    return list(dict.fromkeys(each.arm.name for study in studies.values() for each in arms_of(study)))
 
 
 def _row(name: str, study: Study, arms: Sequence[str]) -> list[str]:
-    summaries, differences = headline_of(study)
-    by_name = {each.arm.name: each for each in summaries}
+    by_name = {each.arm.name: each for each in arms_of(study)}
     run = study.runs[0]
     cells = [words.with_interval(by_name.get(arm), study.measure) for arm in arms]
-    decisions = (
-        "; ".join(words.decision(each, study.measure, is_only=len(differences) == 1) for each in differences) or "-"
-    )
+    decisions = words.decisions(differences_of(study), study.measure) or "-"
     return [name, f"{run.n_train + run.n_val + run.n_test:,}", study.measure.name, *cells, decisions]
 
 
@@ -84,16 +92,23 @@ def consistency(studies: Mapping[str, Study]) -> list[Consistency]:
     """For each pair of arms that at least two corpora compared."""
     pairs: dict[tuple[str, str], list[tuple[Difference, Measure]]] = {}
     for study in studies.values():
-        for each in headline_of(study)[1]:
+        for each in differences_of(study):
             if each.mean is not None:
-                names = (each.first, each.second)  # of many arms that which is best here comes first
+                names = (each.first, each.second)  # settings come as this corpus's validation ranks them
                 names = names if names[::-1] not in pairs else names[::-1]
                 pairs.setdefault(names, []).append((each, study.measure))
     pairs = {names: found for names, found in pairs.items() if len(found) > 1}
     raw = {names: _signed_ranks([_gain(names[0], *each) for each in found]) for names, found in pairs.items()}
     tested = [names for names, p_value in raw.items() if p_value is not None]
     adjusted = dict(zip(tested, holm([raw[names] or 0.0 for names in tested]), strict=True))
-    return [_consistency(*names, found, adjusted.get(names)) for names, found in pairs.items()]
+    fewest = fewest_corpora(len(tested))
+    return [_consistency(*names, found, adjusted.get(names), fewest) for names, found in pairs.items()]
+
+
+def fewest_corpora(pairs: int) -> int:
+    """With fewer, not even an arm ahead in every corpus is consistently so: of `n` the two-sided p-value is 2 / 2^n,
+    and Holm has the smallest of several times their number."""
+    return ceil(log2(2 * max(1, pairs) / (1 - CONFIDENCE)))
 
 
 def _gain(first: str, difference: Difference, measure: Measure) -> float:
@@ -109,7 +124,7 @@ def _signed_ranks(differences: Sequence[float]) -> float | None:
 
 
 def _consistency(
-    first: str, second: str, found: Sequence[tuple[Difference, Measure]], p_value: float | None
+    first: str, second: str, found: Sequence[tuple[Difference, Measure]], p_value: float | None, fewest: int
 ) -> Consistency:
     values = [_gain(first, *each) for each in found]
     ahead = sum(value > 0 for value in values)
@@ -117,11 +132,11 @@ def _consistency(
     winners = [each.winner for each, _ in found]
     leader, count = (first, ahead) if ahead >= behind else (second, behind)
     text = f"{leader} is ahead in {count} of {len(values)} corpora"
+    sure = p_value is not None and p_value <= 1 - CONFIDENCE
     if p_value is not None:
-        sure = p_value <= 1 - CONFIDENCE
         text += f" (signed ranks: p = {p_value:.2g}), {'consistently so' if sure else 'which may be chance'}"
-    if len(values) < FEWEST_CORPORA:
-        text += f"; {len(values)} corpora are too few for this test to find anything, {FEWEST_CORPORA} the fewest"
+    if len(values) < fewest and not sure:
+        text += f"; {len(values)} corpora are too few for this test to find anything, {fewest} the fewest"
     return Consistency(
         first,
         second,
@@ -145,9 +160,9 @@ def plain(studies: Mapping[str, Study]) -> dict[str, Any]:
                 "metric": study.measure.key,
                 "arms": [
                     {"arm": each.arm.name, "n": each.n, "mean": each.mean, "low": each.low, "high": each.high}
-                    for each in headline_of(study)[0]
+                    for each in arms_of(study)
                 ],
-                "differences": [asdict(each) for each in headline_of(study)[1]],
+                "differences": [asdict(each) for each in differences_of(study)],
                 "warnings": study.comparisons[0].warnings,
             }
             for name, study in studies.items()

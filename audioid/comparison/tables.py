@@ -73,8 +73,7 @@ def _overview_row(value: str, study: Study, arms: Sequence[str]) -> Row:
     n_train = np.mean([run.n_train for run in study.runs])
     means = [words.with_interval(by_name.get(name), measure) for name in arms]
     seconds = [words.spelled(by_name[name].cost.fit_seconds if name in by_name else None) for name in arms]
-    is_only = len(headline.differences) == 1
-    decisions = "; ".join(words.decision(each, measure, is_only=is_only) for each in headline.differences)
+    decisions = words.decisions(headline.differences, measure)
     return [value, f"{n_train:,.0f}", *means, *seconds, decisions or words.NONE]
 
 

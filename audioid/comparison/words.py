@@ -14,6 +14,7 @@ from audioid.comparison.study import Comparison, Summary
 from audioid.comparison.together import Combined
 
 NONE = "\N{EN DASH}"
+MOST_IN_CELL = 6  # decisions: those of four arms
 Row = list[str]
 
 
@@ -140,10 +141,19 @@ def with_interval(summary: Summary | None, measure: Measure) -> str:
 
 def decision(difference: Difference, measure: Measure, *, is_only: bool) -> str:
     """`cwt by 2.1`, `no difference` or `undecided`, the arms with it unless there are no others."""
-    if difference.winner:
-        return f"{difference.winner} by {points(abs(difference.mean or 0), measure)}"
     pair = "" if is_only else f" ({difference.first}, {difference.second})"
+    if difference.winner:
+        return f"{difference.winner} by {points(abs(difference.mean or 0), measure)}{pair}"
     return f"{'no difference' if difference.decision == 'equivalent' else 'undecided'}{pair}"
+
+
+def decisions(differences: Sequence[Difference], measure: Measure) -> str:
+    """All in one cell, empty where there are none; of many, those that are undecided are counted alone."""
+    is_short = len(differences) <= MOST_IN_CELL
+    told = [each for each in differences if is_short or each.decision != "undecided"]
+    parts = [decision(each, measure, is_only=len(differences) == 1) for each in told]
+    left = len(differences) - len(told)
+    return "; ".join([*parts, f"{left} undecided"] if left else parts)
 
 
 def combined(found: Combined) -> str:

@@ -16,7 +16,7 @@ def write_run(tmp_path: Path) -> WriteRun:
     """Writes the record of a run to `tmp_path/runs/NAME`, as training leaves it.
 
     `rightly` says of each test recording whether it was named rightly; it sets the accuracy, and writes the
-    predictions of recordings `paths`, which belong to `groups`.
+    predictions of recordings `paths`, which belong to `groups`. `overrides` are its command line.
     """
 
     def write(
@@ -28,6 +28,7 @@ def write_run(tmp_path: Path) -> WriteRun:
         paths: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         settings: dict[str, Any] | None = None,
+        overrides: Sequence[str] | None = None,
         **metrics: Any,
     ) -> Path:
         config = {"seed": seed, "transform": {"name": transform}, "model": {"name": "cnn", "width": 32}}
@@ -43,6 +44,8 @@ def write_run(tmp_path: Path) -> WriteRun:
         folder = tmp_path / "runs" / f"{transform} seed={seed} {abs(hash(name)) % 10**9}"
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
         (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+        if overrides is not None:
+            (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
         (folder / "metrics.json").write_text(json.dumps(record))
         if rightly is not None:
             write_predictions(folder, rightly, paths, groups)

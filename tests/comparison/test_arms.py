@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from audioid.comparison.arms import arms_of, importance, keys_of, settings_of
+from audioid.comparison.figures.settings import swept
 from audioid.comparison.measures import MEASURES
-from audioid.comparison.records import Run, find_runs
+from audioid.comparison.records import Run, find_runs, varying
 from audioid.comparison.study import studies
+from audioid.config import compose
 
 ACCURACY = MEASURES["test_accuracy"]
 
@@ -147,6 +149,48 @@ def test_what_an_option_brings_along_is_no_key(write_run: Any, tmp_path: Path) -
     assert comparison.key == "augment"
     assert [each.arm.name for each in comparison.summaries] == ["augment=none", "augment=specaugment"]
     assert not [text for text in comparison.warnings if "time_mask" in text]
+
+
+def test_what_a_swept_key_settles_is_no_key(write_run: Any, tmp_path: Path) -> None:
+    """Rows of mels are no logarithms, so that `augment=auto` leaves out what only those can show."""
+    for scale in ("log", "mel"):
+        for size in ("32", "64"):
+            chosen = [f"image.frequency_scale={scale}", f"image.size={size}"]
+            write_run("fft", 0, 0.5, settings=compose(chosen).model_dump(), overrides=[*chosen, "seed=0"])
+    runs = runs_in(tmp_path)
+    unlike = varying(run.settings for run in runs)
+    assert {"augment.frequency_shift", "augment.tilt_db", "augment.time_stretch"} < set(unlike)
+    (study,) = studies(runs)
+    assert study.keys == [each.key for each in study.comparisons] == ["image.frequency_scale", "image.size"]
+    assert set(study.importance) == set(study.keys)
+    assert swept(study) == ("image.frequency_scale", ["image.size"])
+    told = "The arms do not share augment.tilt_db: 12.0 for frequency_scale=log, 0.0 for frequency_scale=mel."
+    assert told in study.comparisons[0].warnings
+
+
+def test_what_two_swept_keys_settle_together_is_no_key(write_run: Any, tmp_path: Path) -> None:
+    """Only decibels over logarithms show a tilt: neither key alone says whether there is one."""
+    for rows in ("log", "mel"):
+        for values in ("decibel", "magnitude"):
+            chosen = [f"image.frequency_scale={rows}", f"image.amplitude_scale={values}"]
+            write_run("fft", 0, 0.5, settings=compose(chosen).model_dump(), overrides=chosen)
+    assert keys_of(runs_in(tmp_path)) == ["image.amplitude_scale", "image.frequency_scale"]
+
+
+def test_keys_that_were_chosen_are_keys_though_one_follows_the_other(write_run: Any, tmp_path: Path) -> None:
+    for scale, tilt in (("log", 12.0), ("mel", 0.0)):
+        chosen = [f"image.frequency_scale={scale}", f"augment.tilt_db={tilt}"]
+        write_run("fft", 0, 0.5, settings=compose(chosen).model_dump(), overrides=chosen)
+    assert keys_of(runs_in(tmp_path)) == ["augment.tilt_db", "image.frequency_scale"]
+
+
+def test_what_a_key_of_one_s_own_network_holds_was_chosen(write_run: Any, tmp_path: Path) -> None:
+    for hidden in (8, 16):
+        model = {"name": "custom", "target": "mine.Tiny", "arguments": {"hidden": hidden}}
+        chosen = ["model=custom", f"++model.arguments.hidden={hidden}", f"optimizer.lr={hidden / 100}"]
+        settings = {"model": model, "optimizer": {"name": "adamw", "lr": hidden / 100}}
+        write_run("fft", 0, 0.5, settings=settings, overrides=chosen)
+    assert keys_of(runs_in(tmp_path)) == ["model.arguments", "optimizer.lr"]
 
 
 def test_without_validation_every_setting_is_an_arm(write_run: Any, tmp_path: Path) -> None:

@@ -125,6 +125,40 @@ def test_arms_of_which_one_was_stopped_early(write_run: Any, tmp_path: Path) -> 
     assert "Training was stopped early in 0 of 5 of cwt, 2 of 5 of fft" in warned(tmp_path)
 
 
+def shifted(write_run: Any, **shifts: list[float | None]) -> None:
+    """Of each arm a run a split, with what came of `augment.frequency_shift=auto`."""
+    for transform, values in shifts.items():
+        for split, shift in enumerate(values):
+            settings = {"transform": {"name": transform}, "augment": {"name": "auto", "frequency_shift": "auto"}}
+            write_run(transform, split, 0.9, split_seed=split, settings=settings, frequency_shift=shift)
+
+
+@pytest.mark.parametrize(
+    ("fft", "cwt", "told"),
+    [
+        ([0.06] * 5, [0.06, 0.0, 0.0, 0.06, 0.06], "rows in 3 of 5 of cwt, 5 of 5 of fft, not in the same runs"),
+        ([0.06, 0.0, 0.0], [0.0, 0.06, 0.0], "rows in 1 of 3 of cwt, 1 of 3 of fft, not in the same runs"),
+        ([0.06, 0.0, 0.0], [0.06, 0.0, 0.0], None),
+        ([0.06] * 3, [None] * 3, None),  # of before it was recorded
+    ],
+)
+def test_arms_whose_rows_were_not_shifted_alike(
+    write_run: Any, tmp_path: Path, fft: list[float | None], cwt: list[float | None], told: str | None
+) -> None:
+    shifted(write_run, fft=fft, cwt=cwt)
+    said = warned(tmp_path)
+    assert ("did not learn alike" in said) == (told is not None)
+    assert (told or "") in said
+
+
+def test_a_shift_that_was_swept_is_what_is_compared(write_run: Any, tmp_path: Path) -> None:
+    for shift, came_to in (("auto", 0.06), (0.0, 0.0)):
+        for split in range(5):
+            settings = {"augment": {"name": "auto", "frequency_shift": shift}}
+            write_run("fft", split, 0.9, split_seed=split, settings=settings, frequency_shift=came_to)
+    assert "did not learn alike" not in warned(tmp_path)
+
+
 def test_different_code_and_missing_partners(write_run: Any, tmp_path: Path) -> None:
     both(write_run)
     write_run("cwt", 7, 0.9, commit="2" * 40)
