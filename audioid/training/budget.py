@@ -80,10 +80,11 @@ def budget_of(trainer: TrainerSettings, n_train: int, batch_size: int) -> Budget
     if wanted.max_epochs is not None:
         epochs = wanted.max_epochs
     else:
-        seen = batch_size * trainer.devices * per_step / AUTO_BATCH  # by a step, for one of the formula
+        per_epoch = math.ceil(batches / per_step)  # an epoch's last step takes the batches that are left
+        seen = batch_size * trainer.devices * (batches / per_epoch) / AUTO_BATCH  # by a step, for one of the formula
         steps = AUTO_STEPS * math.sqrt(n_train) / seen if wanted.max_steps == "auto" else wanted.max_steps
-        epochs = max(1, math.ceil(steps * per_step / batches))
-        batches = min(batches, max(1, round(steps * per_step / epochs)))
+        epochs = max(1, math.ceil(steps / per_epoch))
+        batches = min(batches, per_step * max(1, round(steps / epochs)))
     return Budget(wanted, epochs, batches, epochs * math.ceil(batches / per_step))
 
 

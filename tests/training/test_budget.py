@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audioid.config import compose
@@ -22,10 +23,14 @@ def trainer(**chosen: Any) -> TrainerSettings:
     return DEFAULT.model_copy(update=chosen)
 
 
-@given(st.integers(1, 600_000), st.integers(1, 512), st.integers(1, 100_000))
-def test_there_are_as_many_steps_as_asked_for_or_as_near_as_equal_epochs_come(n: int, batch: int, steps: int) -> None:
-    found = budget_of(trainer(max_steps=steps), n, batch)
-    assert found.steps == found.epochs * found.batches
+@given(st.integers(1, 600_000), st.integers(1, 512), st.integers(1, 100_000), st.integers(1, 64) | st.just(1000))
+@example(111, 32, 100, 8)
+@example(111, 32, 1, 1000)
+def test_there_are_as_many_steps_as_asked_for_or_as_near_as_equal_epochs_come(
+    n: int, batch: int, steps: int, per_step: int
+) -> None:
+    found = budget_of(trainer(max_steps=steps, accumulate_grad_batches=per_step), n, batch)
+    assert found.steps == found.epochs * -(-found.batches // per_step)
     assert abs(found.steps - steps) <= found.epochs / 2
     assert 1 <= found.batches <= max(1, -(-n // batch))
 
@@ -37,6 +42,8 @@ def test_what_nobody_chose_goes_with_the_recordings(n: int) -> None:
     assert more.epochs * more.batches / (4 * n) <= few.epochs * few.batches / n  # each is seen less often
     large = budget_of(DEFAULT, n, 128)  # the same recordings are seen as often
     assert large.steps * 128 == pytest.approx(few.steps * 32, rel=0.15)
+    summed = budget_of(DEFAULT.model_copy(update={"accumulate_grad_batches": 4}), n, 32)
+    assert summed.epochs * summed.batches == pytest.approx(few.epochs * few.batches, rel=0.25)
 
 
 def test_epochs_where_somebody_asks_for_them() -> None:
@@ -93,6 +100,17 @@ def test_a_run_of_so_many_steps(tones: Path, command: Command, capsys: pytest.Ca
     assert metrics()["earlier_max_epochs"] == [found["max_epochs"]]
     assert command("resume=run", "trainer.max_steps=auto") == 0
     assert metrics()["budget"] == {"max_steps": "auto", "max_epochs": None}
+
+
+@pytest.mark.parametrize("per_step", [1, 3, 5, 1000])
+def test_lightning_takes_the_steps_that_the_record_tells(per_step: int, tones: Path, command: Command) -> None:
+    """Batches that are left at an epoch's end are a step of their own, also where an epoch has too few for one."""
+    chosen = ["data=folder", f"data.root={tones}", *QUICK, "data.batch_size=2", "hydra.run.dir=run"]
+    assert command(*chosen, "trainer.max_steps=5", f"trainer.accumulate_grad_batches={per_step}") == 0
+    found = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+    taken = torch.load("run/checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert taken == found["max_steps"]
+    assert abs(taken - 5) <= found["max_epochs"] / 2
 
 
 def test_longer_epochs_and_no_more_of_them_are_no_going_on(
