@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
 from audioid.training.budget import Budget
-from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, ProgressBar, ProgressLines
+from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, Patience, ProgressBar, ProgressLines
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -81,7 +80,7 @@ def fit(
         refuse_needs_of_validation(settings)
     has_validation = len(prepared.split.val) > 0
     callbacks = [reporter, Course(known, progress.pretrained)]
-    callbacks += choosing(settings, budget, folder, has_validation=has_validation)
+    callbacks += choosing(settings, budget, progress, folder, has_validation=has_validation)
     if not settings.trainer.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
     print(f"  {budget.told}", flush=True)
@@ -220,7 +219,9 @@ def balanced(prepared: PreparedData) -> Tensor:
     return torch.tensor(share / counts.clip(min=1), dtype=torch.float32)
 
 
-def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation: bool) -> list[Callback]:
+def choosing(
+    settings: Settings, budget: Budget, progress: Progress, folder: Path, *, has_validation: bool
+) -> list[Callback]:
     """What keeps the best epoch, and stops after too many that are not."""
     if not has_validation:
         return []
@@ -228,7 +229,8 @@ def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation
     callbacks: list[Callback] = [KeepBest(folder / "checkpoints", monitor, mode)]
     if settings.trainer.patience is not None:
         patience = max(1, round(settings.trainer.patience * budget.epochs))
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
+        is_another = progress.max_epochs[-1:] != (budget.epochs,)
+        callbacks.append(Patience(monitor, mode, patience, begins_anew=is_another))
     return callbacks
 
 
