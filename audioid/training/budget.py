@@ -88,6 +88,17 @@ def budget_of(trainer: TrainerSettings, n_train: int, batch_size: int) -> Budget
     return Budget(wanted, epochs, batches, epochs * math.ceil(batches / per_step))
 
 
+def budget_for_use(trainer: TrainerSettings, n_judged: int, n_all: int, batch_size: int, *, kept: int) -> Budget:
+    """What `n_all` recordings get after a run that learned from `n_judged` of them was kept after `kept` epochs.
+
+    That run was kept at a share of its budget, and this is the same share, in steps, of what is asked for with
+    `n_all` recordings. As many epochs would not do: those of a run that asks for steps are as long as it needs.
+    """
+    judged, whole = (budget_of(trainer, n, batch_size) for n in (n_judged, n_all))
+    steps = max(1, round(whole.steps * kept / judged.epochs))
+    return budget_of(trainer.model_copy(update={"max_epochs": None, "max_steps": steps}), n_all, batch_size)
+
+
 def len_of_epoch(n_train: int, batch_size: int) -> int:
     """Batches of an epoch. A last one of one recording is left out: batch normalisation cannot learn from it."""
     whole, rest = divmod(n_train, batch_size)

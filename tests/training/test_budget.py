@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.schema import TrainerSettings
-from audioid.training.budget import Asked, Budget, asked, budget_of
+from audioid.training.budget import Asked, Budget, asked, budget_for_use, budget_of
 from tests.conftest import Command
 
 QUICK = ["model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -61,6 +61,31 @@ def test_steps_of_several_batches() -> None:
     found = budget_of(trainer(max_steps=10, accumulate_grad_batches=4), 32 * 33, 32)
     assert (found.epochs, found.batches, found.steps) == (2, 20, 10)
     assert found.told == "10 steps to train: 2 epochs of 20 batches"
+
+
+@given(st.integers(2, 20_000), st.integers(1, 20_000), st.integers(1, 8), st.data())
+def test_a_network_for_use_gets_the_share_of_the_steps_that_the_judged_one_was_kept_after(
+    n: int, more: int, per_step: int, data: st.DataObject
+) -> None:
+    chosen: dict[str, Any] = data.draw(
+        st.one_of(
+            st.fixed_dictionaries({"max_steps": st.integers(1, 5_000)}),
+            st.fixed_dictionaries({"max_epochs": st.integers(1, 50)}),
+            st.just({}),
+        )
+    )
+    asking = trainer(accumulate_grad_batches=per_step, **chosen)
+    judged, whole = budget_of(asking, n, 32), budget_of(asking, n + more, 32)
+    kept = data.draw(st.integers(1, judged.epochs))
+    found = budget_for_use(asking, n, n + more, 32, kept=kept)
+    assert abs(found.steps - whole.steps * kept / judged.epochs) <= found.epochs / 2 + 1
+    if "max_epochs" in chosen:  # an epoch of more recordings is longer by itself
+        assert found.epochs == kept
+
+
+def test_a_network_for_use_learns_no_longer_than_the_judged_one_where_steps_are_asked_for() -> None:
+    found = budget_for_use(trainer(max_steps=100), 10_000, 15_000, 32, kept=1)
+    assert (found.epochs, found.steps) == (1, 100)
 
 
 @pytest.mark.parametrize(
