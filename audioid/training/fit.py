@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
@@ -198,6 +199,7 @@ def learning(
     classifier: AudioClassifier, augment: nn.Module, settings: Settings, prepared: PreparedData, progress: Progress
 ) -> ClassifierModule:
     """The classifier as it learns from images."""
+    is_balanced = settings.trainer.class_weights == "balanced"
     return ClassifierModule(
         nn.Sequential(classifier.normalize, classifier.network),
         augment,
@@ -205,17 +207,19 @@ def learning(
         scheduler=settings.scheduler.model_dump(),
         seed=settings.seed,
         backbone="1.features" if progress.pretrained else None,
-        class_weights=balanced(prepared) if settings.trainer.class_weights == "balanced" else None,
+        class_weights=balanced(prepared, prepared.split.train) if is_balanced else None,
+        val_class_weights=balanced(prepared, prepared.split.val) if is_balanced else None,
     )
 
 
-def balanced(prepared: PreparedData) -> Tensor:
-    """Weights of the loss `(classes,)` with which each class of the training part counts as much as any other.
+def balanced(prepared: PreparedData, part: NDArray[np.int64]) -> Tensor:
+    """Weights of the loss `(classes,)` with which each class counts as much as any other in a part, given by its rows.
 
-    Their mean over the recordings to train on is 1, so that the learning rate means the same.
+    Their mean over the recordings of the part is 1, so that the learning rate means the same. A class of which it has
+    none counts for nothing there, whatever its weight.
     """
-    counts = np.bincount(prepared.index.targets[prepared.split.train], minlength=len(prepared.index.classes))
-    share = counts.sum() / np.count_nonzero(counts)
+    counts = np.bincount(prepared.index.targets[part], minlength=len(prepared.index.classes))
+    share = counts.sum() / max(1, np.count_nonzero(counts))
     return torch.tensor(share / counts.clip(min=1), dtype=torch.float32)
 
 
