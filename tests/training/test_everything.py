@@ -49,6 +49,7 @@ def test_it_takes_as_many_steps_as_were_asked_for(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = ["trainer.max_epochs=null", "trainer.max_steps=5", "data.batch_size=2", "hydra.run.dir=run"]
+    chosen += ["trainer.best_by=val_accuracy", "trainer.patience=0.5"]  # of the judged one alone
     assert command(*on("fit=everything", *chosen)) == 0
     assert capsys.readouterr().out.count("5 steps to train: 1 epoch of 5 batches") == 2
     for place in ("run", "run/everything"):
