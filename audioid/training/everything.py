@@ -45,7 +45,7 @@ def learn_everything(
     n_judged, n_all = len(prepared.split.train), len(everything.split.train)
     kept = kept_epochs(folder)
     budget = budget_for_use(settings.trainer, n_judged, n_all, settings.data.batch_size, kept=kept)
-    unwatched = settings.trainer.model_copy(update={"patience": None, "best_by": "val_loss"})  # nothing is left to watch
+    unwatched = settings.trainer.model_copy(update={"patience": None, "best_by": "val_loss"})
     settings = settings.model_copy(update={"trainer": unwatched})
     print(f"  now from all {n_all} recordings, for use", flush=True)
     classifier = build(settings, everything)
