@@ -84,7 +84,11 @@ def _check_everything(settings: Settings) -> None:
 
 def refuse_needs_of_validation(settings: Settings) -> None:
     """Raises AudioidError for what watches a validation part, where there is none."""
-    needy = {"scheduler": settings.scheduler.name == "plateau", "trainer.patience": settings.trainer.patience}
+    needy = {
+        "scheduler": settings.scheduler.name == "plateau",
+        "trainer.patience": settings.trainer.patience,
+        "trainer.best_by": settings.trainer.best_by != "val_loss",  # what it is where nobody chose
+    }
     for key in (key for key, is_needy in needy.items() if is_needy):
         raise AudioidError(f"{key}: needs a validation part, and there is none; set split.val_fraction above 0")
 

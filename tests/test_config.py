@@ -298,6 +298,8 @@ def test_where_things_are_stored_is_not_taken_from_a_folder(tmp_path: Path) -> N
         (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "trainer.precision: 16-mixed needs a GPU"),
         (["transform=cwt", "transform.scales=[1,100000000]"], "transform.scales: "),
         (["model.depth=8", "image.size=8", "data.batch_size=1"], "data.batch_size: "),
+        (["trainer.best_by=val_accuracy", "split.val_fraction=0"], "trainer.best_by: needs a validation part"),
+        (["trainer.best_by=val_accuracy", "experiment=original"], "trainer.best_by: needs a validation part"),
         (["model.depth=2", "model.blocks=3"], "model.blocks: 3 come after the last of 2 convolutions"),
         (["--config-dir", "nonesuch"], "--config-dir: nonesuch is no folder"),
         (["~experiment"], "~experiment: a key cannot be taken away"),

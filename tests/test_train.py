@@ -157,6 +157,17 @@ def test_a_run_that_reached_its_goal_is_not_repeated(
     assert metrics(Path("run"))["epochs"] == 4
 
 
+def test_a_run_that_goes_on_for_longer_has_the_patience_of_its_new_budget(tones: Path, command: Command) -> None:
+    still = ["optimizer=sgd", "optimizer.lr=1e-30", "scheduler=constant", "augment=none"]  # soon no epoch is better
+    assert command(*on(tones, *still, "hydra.run.dir=run", "trainer.patience=0.1", "trainer.max_epochs=30")) == 0
+    before = 0
+    for budget, patience in ((30, 3), (60, 6), (61, 6)):  # another budget, also where its patience is the same number
+        assert command("resume=run", f"trainer.max_epochs={budget}") == 0
+        best = int(pd.read_csv("run/curves.csv")["val_loss"].argmin()) + 1
+        assert metrics(Path("run"))["epochs"] == max(best, before) + patience
+        before = len(pd.read_csv("run/curves.csv"))
+
+
 @pytest.mark.parametrize("more", [["model.width=8"], ["transform=cwt"], ["split.seed=5"], ["seed=1"]])
 def test_a_run_s_folder_is_kept_from_other_settings(
     more: list[str], tones: Path, command: Command, capsys: pytest.CaptureFixture[str]

@@ -80,11 +80,23 @@ def budget_of(trainer: TrainerSettings, n_train: int, batch_size: int) -> Budget
     if wanted.max_epochs is not None:
         epochs = wanted.max_epochs
     else:
-        seen = batch_size * trainer.devices * per_step / AUTO_BATCH  # by a step, for one of the formula
+        per_epoch = math.ceil(batches / per_step)  # an epoch's last step takes the batches that are left
+        seen = batch_size * trainer.devices * (batches / per_epoch) / AUTO_BATCH  # by a step, for one of the formula
         steps = AUTO_STEPS * math.sqrt(n_train) / seen if wanted.max_steps == "auto" else wanted.max_steps
-        epochs = max(1, math.ceil(steps * per_step / batches))
-        batches = min(batches, max(1, round(steps * per_step / epochs)))
+        epochs = max(1, math.ceil(steps / per_epoch))
+        batches = min(batches, per_step * max(1, round(steps / epochs)))
     return Budget(wanted, epochs, batches, epochs * math.ceil(batches / per_step))
+
+
+def budget_for_use(trainer: TrainerSettings, n_judged: int, n_all: int, batch_size: int, *, kept: int) -> Budget:
+    """What `n_all` recordings get after a run that learned from `n_judged` of them was kept after `kept` epochs.
+
+    That run was kept at a share of its budget, and this is the same share, in steps, of what is asked for with
+    `n_all` recordings. As many epochs would not do: those of a run that asks for steps are as long as it needs.
+    """
+    judged, whole = (budget_of(trainer, n, batch_size) for n in (n_judged, n_all))
+    steps = max(1, round(whole.steps * kept / judged.epochs))
+    return budget_of(trainer.model_copy(update={"max_epochs": None, "max_steps": steps}), n_all, batch_size)
 
 
 def len_of_epoch(n_train: int, batch_size: int) -> int:

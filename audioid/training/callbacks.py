@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from torch import Tensor
 from tqdm import tqdm
 
@@ -144,6 +144,23 @@ class KeepBest(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         self.least = state_dict["least"]
+
+
+class Patience(EarlyStopping):
+    """Stops after `patience` epochs that are not better. The best stays that of all epochs when a run goes on; where it
+    `begins_anew`, with another budget, the epochs before are not counted."""
+
+    def __init__(self, monitor: str, mode: str, patience: int, *, begins_anew: bool) -> None:
+        super().__init__(monitor, mode=mode, patience=patience)
+        self.begins_anew = begins_anew
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)  # as in older checkpoints
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        waited = 0 if self.begins_anew else state_dict["wait_count"]
+        super().load_state_dict(state_dict | {"patience": self.patience, "wait_count": waited})
 
 
 class KeepLast(Checkpoint):

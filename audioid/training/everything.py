@@ -14,7 +14,7 @@ from audioid.model_folder import KnownRecording, Sure
 from audioid.pipeline.recordings import PreparedData
 from audioid.schema import Settings
 from audioid.training.begin import begun
-from audioid.training.budget import budget_of
+from audioid.training.budget import budget_for_use
 from audioid.training.build import build
 from audioid.training.evaluate import chosen_known, judged
 from audioid.training.fit import fit, kept_epochs, read_progress
@@ -31,10 +31,10 @@ def learn_everything(
     *,
     device: str,
 ) -> None:
-    """Trains for as many epochs as the judged network was kept after, and leaves the model in `everything/model`.
+    """Trains for the share of the budget that the judged network was kept after, and leaves `everything/model`.
 
-    How sure answers are, and from where on they are unknown, is taken from the judged one: nothing is left to fit that
-    on.
+    The budget is that of all recordings, and the share is one of steps (`budget_for_use`). How sure answers are, and
+    from where on they are unknown, is taken from the judged one: nothing is left to fit that on.
 
     Raises:
         AudioidError: training diverged.
@@ -42,10 +42,12 @@ def learn_everything(
     """
     none = np.empty(0, dtype=np.int64)
     everything = replace(prepared, split=SplitIndices(np.arange(len(prepared.index.table)), none, none))
-    update = {"max_epochs": kept_epochs(folder), "max_steps": "auto", "patience": None}
-    settings = settings.model_copy(update={"trainer": settings.trainer.model_copy(update=update)})
-    budget = budget_of(settings.trainer, len(everything.split.train), settings.data.batch_size)
-    print(f"  now from all {len(everything.split.train)} recordings, for use", flush=True)
+    n_judged, n_all = len(prepared.split.train), len(everything.split.train)
+    kept = kept_epochs(folder)
+    budget = budget_for_use(settings.trainer, n_judged, n_all, settings.data.batch_size, kept=kept)
+    unwatched = settings.trainer.model_copy(update={"patience": None, "best_by": "val_loss"})
+    settings = settings.model_copy(update={"trainer": unwatched})
+    print(f"  now from all {n_all} recordings, for use", flush=True)
     classifier = build(settings, everything)
     progress = read_progress(folder / EVERYTHING, budget, prepared.index.digest)
     if not progress.epochs:
@@ -63,7 +65,7 @@ def learn_everything(
     if fitted is None:
         return
     classifier.eval().to(device)
-    known = chosen_known(len(everything.split.train))
+    known = chosen_known(n_all)
     _, features, _ = judged(
         classifier, everything, everything.split.train, known, batch_size=settings.data.batch_size, device=device
     )

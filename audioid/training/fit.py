@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
 from audioid.training.budget import Budget
-from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, ProgressBar, ProgressLines
+from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, Patience, ProgressBar, ProgressLines
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -81,7 +81,7 @@ def fit(
         refuse_needs_of_validation(settings)
     has_validation = len(prepared.split.val) > 0
     callbacks = [reporter, Course(known, progress.pretrained)]
-    callbacks += choosing(settings, budget, folder, has_validation=has_validation)
+    callbacks += choosing(settings, budget, progress, folder, has_validation=has_validation)
     if not settings.trainer.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
     print(f"  {budget.told}", flush=True)
@@ -199,6 +199,7 @@ def learning(
     classifier: AudioClassifier, augment: nn.Module, settings: Settings, prepared: PreparedData, progress: Progress
 ) -> ClassifierModule:
     """The classifier as it learns from images."""
+    is_balanced = settings.trainer.class_weights == "balanced"
     return ClassifierModule(
         nn.Sequential(classifier.normalize, classifier.network),
         augment,
@@ -206,21 +207,25 @@ def learning(
         scheduler=settings.scheduler.model_dump(),
         seed=settings.seed,
         backbone="1.features" if progress.pretrained else None,
-        class_weights=balanced(prepared) if settings.trainer.class_weights == "balanced" else None,
+        class_weights=balanced(prepared, prepared.split.train) if is_balanced else None,
+        val_class_weights=balanced(prepared, prepared.split.val) if is_balanced else None,
     )
 
 
-def balanced(prepared: PreparedData) -> Tensor:
-    """Weights of the loss `(classes,)` with which each class of the training part counts as much as any other.
+def balanced(prepared: PreparedData, part: NDArray[np.int64]) -> Tensor:
+    """Weights of the loss `(classes,)` with which each class counts as much as any other in a part, given by its rows.
 
-    Their mean over the recordings to train on is 1, so that the learning rate means the same.
+    Their mean over the recordings of the part is 1, so that the learning rate means the same. A class of which it has
+    none counts for nothing there, whatever its weight.
     """
-    counts = np.bincount(prepared.index.targets[prepared.split.train], minlength=len(prepared.index.classes))
-    share = counts.sum() / np.count_nonzero(counts)
+    counts = np.bincount(prepared.index.targets[part], minlength=len(prepared.index.classes))
+    share = counts.sum() / max(1, np.count_nonzero(counts))
     return torch.tensor(share / counts.clip(min=1), dtype=torch.float32)
 
 
-def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation: bool) -> list[Callback]:
+def choosing(
+    settings: Settings, budget: Budget, progress: Progress, folder: Path, *, has_validation: bool
+) -> list[Callback]:
     """What keeps the best epoch, and stops after too many that are not."""
     if not has_validation:
         return []
@@ -228,7 +233,8 @@ def choosing(settings: Settings, budget: Budget, folder: Path, *, has_validation
     callbacks: list[Callback] = [KeepBest(folder / "checkpoints", monitor, mode)]
     if settings.trainer.patience is not None:
         patience = max(1, round(settings.trainer.patience * budget.epochs))
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
+        is_another = progress.max_epochs[-1:] != (budget.epochs,)
+        callbacks.append(Patience(monitor, mode, patience, begins_anew=is_another))
     return callbacks
 
 

@@ -25,12 +25,14 @@ class ClassifierModule(LightningModule):
     """Trains `network`, images `(batch, channels, size, size)` to logits `(batch, classes)`, by cross-entropy.
 
     `augment` takes a training batch `(rows, targets)` to images and targets, which may be class numbers or
-    probabilities `(batch, classes)`. `class_weights` `(classes,)` are those of the loss. The part of the network called
-    `backbone`, if any, has learned before, and goes on at `BACKBONE_RATE` of the learning rate. Means over each epoch's
-    rows are logged under the epoch's number: `loss/train`, `accuracy/train` and the same for `val`.
+    probabilities `(batch, classes)`. `class_weights` `(classes,)` are those of the loss to learn by, and
+    `val_class_weights` of that to choose by. The part of the network called `backbone`, if any, has learned before, and
+    goes on at `BACKBONE_RATE` of the learning rate. Means over each epoch's rows are logged under the epoch's number:
+    `loss/train`, `accuracy/train` and the same for `val`.
     """
 
     class_weights: Tensor | None
+    val_class_weights: Tensor | None
 
     def __init__(
         self,
@@ -42,9 +44,11 @@ class ClassifierModule(LightningModule):
         seed: int,
         backbone: str | None = None,
         class_weights: Tensor | None = None,
+        val_class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.register_buffer("val_class_weights", val_class_weights, persistent=False)
         self.network, self.augment, self.backbone = network, augment, backbone
         self.optimizer, self.scheduler, self.seed = optimizer, scheduler, seed
         # Updated row by row, since "disable", which lets a loss that is no number show, disables weights too.
@@ -70,7 +74,7 @@ class ClassifierModule(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         images, targets, counts = batch
         found = log_probabilities(self.network(images), counts)
-        losses = functional.nll_loss(found, targets, weight=self.class_weights, reduction="none")
+        losses = functional.nll_loss(found, targets, weight=self.val_class_weights, reduction="none")
         self._update("val", losses, found.argmax(1) == targets)
 
     def _update(self, part: str, losses: Tensor, is_right: Tensor) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.schema import TrainerSettings
-from audioid.training.budget import Asked, Budget, asked, budget_of
+from audioid.training.budget import Asked, Budget, asked, budget_for_use, budget_of
 from tests.conftest import Command
 
 QUICK = ["model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -22,10 +23,14 @@ def trainer(**chosen: Any) -> TrainerSettings:
     return DEFAULT.model_copy(update=chosen)
 
 
-@given(st.integers(1, 600_000), st.integers(1, 512), st.integers(1, 100_000))
-def test_there_are_as_many_steps_as_asked_for_or_as_near_as_equal_epochs_come(n: int, batch: int, steps: int) -> None:
-    found = budget_of(trainer(max_steps=steps), n, batch)
-    assert found.steps == found.epochs * found.batches
+@given(st.integers(1, 600_000), st.integers(1, 512), st.integers(1, 100_000), st.integers(1, 64) | st.just(1000))
+@example(111, 32, 100, 8)
+@example(111, 32, 1, 1000)
+def test_there_are_as_many_steps_as_asked_for_or_as_near_as_equal_epochs_come(
+    n: int, batch: int, steps: int, per_step: int
+) -> None:
+    found = budget_of(trainer(max_steps=steps, accumulate_grad_batches=per_step), n, batch)
+    assert found.steps == found.epochs * -(-found.batches // per_step)
     assert abs(found.steps - steps) <= found.epochs / 2
     assert 1 <= found.batches <= max(1, -(-n // batch))
 
@@ -37,6 +42,8 @@ def test_what_nobody_chose_goes_with_the_recordings(n: int) -> None:
     assert more.epochs * more.batches / (4 * n) <= few.epochs * few.batches / n  # each is seen less often
     large = budget_of(DEFAULT, n, 128)  # the same recordings are seen as often
     assert large.steps * 128 == pytest.approx(few.steps * 32, rel=0.15)
+    summed = budget_of(DEFAULT.model_copy(update={"accumulate_grad_batches": 4}), n, 32)
+    assert summed.epochs * summed.batches == pytest.approx(few.epochs * few.batches, rel=0.25)
 
 
 def test_epochs_where_somebody_asks_for_them() -> None:
@@ -54,6 +61,31 @@ def test_steps_of_several_batches() -> None:
     found = budget_of(trainer(max_steps=10, accumulate_grad_batches=4), 32 * 33, 32)
     assert (found.epochs, found.batches, found.steps) == (2, 20, 10)
     assert found.told == "10 steps to train: 2 epochs of 20 batches"
+
+
+@given(st.integers(2, 20_000), st.integers(1, 20_000), st.integers(1, 8), st.data())
+def test_a_network_for_use_gets_the_share_of_the_steps_that_the_judged_one_was_kept_after(
+    n: int, more: int, per_step: int, data: st.DataObject
+) -> None:
+    chosen: dict[str, Any] = data.draw(
+        st.one_of(
+            st.fixed_dictionaries({"max_steps": st.integers(1, 5_000)}),
+            st.fixed_dictionaries({"max_epochs": st.integers(1, 50)}),
+            st.just({}),
+        )
+    )
+    asking = trainer(accumulate_grad_batches=per_step, **chosen)
+    judged, whole = budget_of(asking, n, 32), budget_of(asking, n + more, 32)
+    kept = data.draw(st.integers(1, judged.epochs))
+    found = budget_for_use(asking, n, n + more, 32, kept=kept)
+    assert abs(found.steps - whole.steps * kept / judged.epochs) <= found.epochs / 2 + 1
+    if "max_epochs" in chosen:  # an epoch of more recordings is longer by itself
+        assert found.epochs == kept
+
+
+def test_a_network_for_use_learns_no_longer_than_the_judged_one_where_steps_are_asked_for() -> None:
+    found = budget_for_use(trainer(max_steps=100), 10_000, 15_000, 32, kept=1)
+    assert (found.epochs, found.steps) == (1, 100)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +125,17 @@ def test_a_run_of_so_many_steps(tones: Path, command: Command, capsys: pytest.Ca
     assert metrics()["earlier_max_epochs"] == [found["max_epochs"]]
     assert command("resume=run", "trainer.max_steps=auto") == 0
     assert metrics()["budget"] == {"max_steps": "auto", "max_epochs": None}
+
+
+@pytest.mark.parametrize("per_step", [1, 3, 5, 1000])
+def test_lightning_takes_the_steps_that_the_record_tells(per_step: int, tones: Path, command: Command) -> None:
+    """Batches that are left at an epoch's end are a step of their own, also where an epoch has too few for one."""
+    chosen = ["data=folder", f"data.root={tones}", *QUICK, "data.batch_size=2", "hydra.run.dir=run"]
+    assert command(*chosen, "trainer.max_steps=5", f"trainer.accumulate_grad_batches={per_step}") == 0
+    found = json.loads(Path("run/metrics.json").read_text(encoding="utf-8"))
+    taken = torch.load("run/checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert taken == found["max_steps"]
+    assert abs(taken - 5) <= found["max_epochs"] / 2
 
 
 def test_longer_epochs_and_no_more_of_them_are_no_going_on(

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from audioid.training.callbacks import Curves, KeepBest, KeepLast
+from audioid.training.callbacks import Curves, KeepBest, KeepLast, Patience
 from audioid.training.module import ClassifierModule
 
 
@@ -95,3 +96,14 @@ def test_curves_of_a_training_that_goes_on_are_those_of_an_unbroken_one(tmp_path
     fit(tmp_path / "stopped", "loss/val", "min", tmp_path / "stopped" / "last.ckpt", max_epochs=6)
     kept_in = [(tmp_path / run / "curves.csv").read_bytes() for run in ("whole", "stopped")]
     assert kept_in[0] == kept_in[1]
+
+
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_patience_goes_on_within_a_budget_and_begins_anew_with_another(begins_anew: bool) -> None:
+    earlier = EarlyStopping("loss/val", mode="min", patience=3)
+    earlier.wait_count, earlier.best_score = 2, torch.tensor(0.5)
+    found = Patience("loss/val", "min", 20 if begins_anew else 3, begins_anew=begins_anew)
+    assert found.state_key == earlier.state_key  # of checkpoints from before
+    found.load_state_dict(earlier.state_dict())
+    changed = {"patience": 20, "wait_count": 0} if begins_anew else {}
+    assert found.state_dict() == earlier.state_dict() | changed

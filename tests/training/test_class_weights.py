@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,17 +24,42 @@ def module(weights: torch.Tensor | None) -> ClassifierModule:
     return ClassifierModule(nn.Identity(), nn.Identity(), optimizer={}, scheduler={}, seed=0, class_weights=weights)
 
 
-def test_weights_are_those_of_scikit_learn() -> None:
-    prepared = SimpleNamespace(
-        index=SimpleNamespace(targets=np.append(TARGETS, [1] * 30), classes=list("abc")),
-        split=SimpleNamespace(train=np.arange(len(TARGETS))),  # of the training part alone
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_weights_are_those_of_scikit_learn(part: str) -> None:
+    rows = {"train": np.arange(20), "val": np.arange(20, 50)}[part]  # each has weights of its own
+    prepared: Any = SimpleNamespace(
+        index=SimpleNamespace(targets=np.concatenate([TARGETS, [0] * 9, [1] * 20, [2]]), classes=list("abc"))
     )
-    found = balanced(prepared)  # type: ignore[arg-type]
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=TARGETS)
+    found = balanced(prepared, rows)
+    targets = prepared.index.targets[rows]
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=targets)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32))
-    assert found[TARGETS].mean() == pytest.approx(1)
-    prepared.index.classes = list("abcd")  # a class that has none to train on
-    torch.testing.assert_close(balanced(prepared)[:3], found)  # type: ignore[arg-type]
+    assert found[targets].mean() == pytest.approx(1)
+    prepared.index.classes = list("abcd")  # a class of which the part has none
+    torch.testing.assert_close(balanced(prepared, rows)[:3], found)
+    assert balanced(prepared, rows).isfinite().all()
+    assert balanced(prepared, rows[:0]).isfinite().all()  # no such part
+
+
+@pytest.mark.parametrize("seeds", ["0", "0,1"])
+def test_uneven_classes_to_train_on_do_not_weigh_even_ones_to_choose_by(
+    seeds: str, tones: Path, command: Command
+) -> None:
+    """There the mean over classes is that over recordings, which is what `metrics.json` has."""
+    high, low = (sorted((tones / label).glob("*.wav")) for label in ("high", "low"))
+    parts = {"train": [*high[:2], *low[:6]], "val": [*high[2:7], *low[6:11]], "test": [high[7], low[11]]}
+    listed = [(path, path.parent.name, part) for part, members in parts.items() for path in members]
+    pd.DataFrame(listed, columns=["path", "label", "split"]).to_csv("list.csv", index=False)
+    chosen = ["data=manifest", "data.file=list.csv", "split=given", "model.width=4", "image.size=32", "augment=none"]
+    chosen += ["trainer.max_epochs=1", "optimizer.lr=0.01", "trainer.accelerator=cpu", f"seed={seeds}", "-m"]
+    parallel = f"trainer.parallel_seeds={len(seeds.split(','))}"
+    assert command(*chosen, parallel, "trainer.class_weights=balanced", "hydra.sweep.dir=sweep") == 0
+    runs = [file.parent for file in Path("sweep").glob("*/metrics.json")]
+    assert len(runs) == len(seeds.split(","))
+    for run in runs:
+        found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        assert (found["n_train"], found["n_val"]) == (8, 10)
+        assert pd.read_csv(run / "curves.csv")["val_loss"].item() == pytest.approx(found["val_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("mixed", [False, True])

@@ -45,6 +45,17 @@ def test_it_stands_beside_the_judged_one_which_is_the_same_as_without(tones: Pat
     )
 
 
+def test_it_takes_as_many_steps_as_were_asked_for(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["trainer.max_epochs=null", "trainer.max_steps=5", "data.batch_size=2", "hydra.run.dir=run"]
+    chosen += ["trainer.best_by=val_accuracy", "trainer.patience=0.5"]  # of the judged one alone
+    assert command(*on("fit=everything", *chosen)) == 0
+    assert capsys.readouterr().out.count("5 steps to train: 1 epoch of 5 batches") == 2
+    for place in ("run", "run/everything"):
+        assert torch.load(Path(place, "checkpoints", "last.ckpt"), weights_only=True)["global_step"] == 5
+
+
 def test_a_run_that_was_judged_alone_learns_from_everything_later(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -353,6 +353,7 @@ def test_a_finished_sweep_is_not_made_another(
     [
         (["split=given", "split.val_fraction=0", "scheduler=plateau"], "scheduler"),
         (["split=given", "split.val_fraction=0", "trainer.patience=0.5"], "trainer.patience"),
+        (["split=given", "split.val_fraction=0", "trainer.best_by=val_accuracy"], "trainer.best_by"),
         (["split=given", "split.val_fraction=0", "trainer.limit_train_batches=0.001"], "trainer.limit_train_batches"),
     ],
 )

@@ -51,7 +51,7 @@ def fit(
     runs = []
     for each in learners:
         callbacks = [each.reporter, Course([budget.epochs], progress.pretrained)]
-        callbacks += choosing(each.settings, budget, each.folder, has_validation=has_validation)
+        callbacks += choosing(each.settings, budget, progress, each.folder, has_validation=has_validation)
         callbacks += [Curves(each.folder)] if records else []
         module = learning(each.classifier, augment, each.settings, prepared, progress)
         runs.append(RunInParallel(module, each.folder, each.loggers, callbacks))

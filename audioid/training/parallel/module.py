@@ -35,6 +35,7 @@ class ParallelModule(ClassifierModule):
             seed=first.seed,
             backbone=first.backbone,
             class_weights=first.class_weights,
+            val_class_weights=first.val_class_weights,
         )
         self.draws, self.seeds = draws, [module.seed for module in modules]
         self.lend = partial(stacked.lend, networks)  # not as modules, whose weights would count twice
@@ -63,7 +64,7 @@ class ParallelModule(ClassifierModule):
         logits = self.network(images[:, None].expand(-1, runs, *images.shape[1:]))
         found = log_probabilities(logits.transpose(0, 1).flatten(0, 1), counts.repeat(runs))
         wanted = targets.repeat(runs)
-        losses = functional.nll_loss(found, wanted, weight=self.class_weights, reduction="none")
+        losses = functional.nll_loss(found, wanted, weight=self.val_class_weights, reduction="none")
         self._add("val", *(values.unflatten(0, (runs, -1)).T for values in (losses, found.argmax(1) == wanted)))
 
     def _augmented(self, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
