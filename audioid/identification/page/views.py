@@ -20,7 +20,7 @@ from audioid.data.clips import load_clips
 from audioid.errors import AudioidError
 from audioid.files import stays_below
 from audioid.identification.answers import Model
-from audioid.identification.explanation import MARKED, Explanation, explain
+from audioid.identification.explanation import Explanation, explain
 from audioid.identification.formats import Layout, write_csv, write_json
 from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
 from audioid.identification.known import Known, nearest_known
@@ -100,7 +100,6 @@ def one_sound(asked: Asked, upload: Upload) -> str:
         waveform=figures.waveform(wave, rate),
         player=_player(wave, rate, LONGEST_PLAYED),
         seen=seen,
-        marked=MARKED,
         near=[Near(each, _known_player(asked, each)) for each in near],
         may_play=asked.recordings is not None,
     )
