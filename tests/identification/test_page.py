@@ -398,6 +398,41 @@ def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
     assert [path.name for path in here.folder.iterdir()] == ["a"]
 
 
+def test_the_same_file_of_two_senders_is_answered_to_both(page: Page, place: Path) -> None:
+    sound = [("same.wav", one_tone("low"))]
+    (one,), (other,) = page.upload(sound), page.upload(sound)
+    assert one["path"] == other["path"]
+    assert "<h3>low</h3>" in page.ask(SOUND, one)
+    assert "<h3>low</h3>" in page.ask(SOUND, other)
+    assert left(place) == []
+    twice = [("same.wav", one_tone("high"))] * 2  # one sender, from two folders
+    assert page.show(MANY, twice).count("<b>high</b>") == 2
+    many = page.upload([(f"{number}.wav", bytes(100)) for number in range(30)])  # Gradio would compress so many paths
+    page.ask(MANY, many)
+    assert left(place) == []
+
+
+def test_what_was_sent_twice_and_asked_about_once_goes_after_a_while(tmp_path: Path) -> None:
+    here = Uploads(tmp_path)
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "x.wav"
+    file.write_bytes(b"sound")
+    for _ in range(2):
+        here.arrived([str(file)])
+    with here.taken([{"path": str(file)}]):
+        pass
+    assert file.exists()
+    os.utime(tmp_path / "a", times=(0, 0))
+    here.sweep()
+    assert not file.exists()
+    file.parent.mkdir()
+    file.write_bytes(b"sound")
+    here.arrived([str(file)])
+    with here.taken([{"path": str(file)}]):
+        pass
+    assert list(tmp_path.iterdir()) == []  # what was swept away is no longer waited for
+
+
 def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "LONGEST", 1.0)
     (tmp_path / "melody.wav").write_bytes(melody())

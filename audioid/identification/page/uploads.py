@@ -4,9 +4,11 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from audioid.data.audio import Unreadable, count_frames, open_recording
@@ -36,6 +38,8 @@ class Uploads:
         self.folder = folder.resolve()
         self._coming = 0  # uploads on their way
         self._waiting = (0, 0)  # files, and their bytes
+        self._sent = Counter[str]()  # how often each path came: the same file of two senders lies at one
+        self._counting = Lock()  # uploads come in one thread and are answered in others
 
     def holds(self, path: object) -> bool:
         """Whether a path, as a browser may give one, leads to a file below the folder."""
@@ -66,9 +70,15 @@ class Uploads:
         (files, waiting), (parts, arrived) = self._waiting, _count(self.folder.glob("*"))
         return files + parts <= MOST_FILES and waiting + arrived + size <= MOST_BYTES
 
+    def arrived(self, paths: Iterable[str]) -> None:
+        """Files have come whole, once more where they were here."""
+        with self._counting:
+            self._sent.update(paths)
+
     @contextmanager
     def taken(self, sent: Sequence[object]) -> Iterator[list[Upload]]:
-        """What Gradio says was sent (`path`, `orig_name`), as files that are gone after the block, whatever comes.
+        """What Gradio says was sent (`path`, `orig_name`), as files that are gone after the block, whatever comes,
+        unless others have sent the same.
 
         Raises:
             AudioidError: it is too much, or none of the files here.
@@ -82,7 +92,7 @@ class Uploads:
             yield [Upload(Path(each["path"]), _name(each)) for each in found]
         finally:
             for each in found:
-                self._remove(Path(each["path"]))
+                self._done(each["path"])
             self.sweep()
 
     def sweep(self) -> None:
@@ -91,6 +101,16 @@ class Uploads:
             with suppress(OSError):
                 if time.time() - entry.stat().st_mtime > KEPT:
                     shutil.rmtree(entry) if entry.is_dir() else os.unlink(entry)
+        with self._counting:
+            self._sent = Counter({path: count for path, count in self._sent.items() if self.holds(path)})
+
+    def _done(self, path: str) -> None:
+        """One of those who sent a file has their answer; who comes last has it removed."""
+        with self._counting:
+            self._sent[path] -= 1
+            if self._sent[path] <= 0:
+                del self._sent[path]
+                self._remove(Path(path))
 
     def _remove(self, path: Path) -> None:
         with suppress(OSError):
