@@ -73,12 +73,11 @@ class Told:
             tqdm.write(f"would {step.how} {on_a_line(step.source)} to {on_a_line(step.made)}", file=sys.stderr)
 
     def summary(self) -> str:
-        """Such as `950 named, 30 unknown, 15 not read`."""
-        parts = [f"{self.read - self.unknown:,} named"]
-        parts += [f"{self.unknown:,} unknown"] if self.unknown else []
-        parts += [f"{self.disputed:,} of them disputed between the models"] if self.disputed else []
-        parts += [f"{self.unreadable:,} not read"] if self.unreadable else []
-        return ", ".join(parts)
+        from audioid.identification.formats import summary
+
+        return summary(
+            named=self.read - self.unknown, unknown=self.unknown, disputed=self.disputed, unread=self.unreadable
+        )
 
 
 def seconds_heard(audio: Mapping[str, Any]) -> float:

@@ -4,11 +4,14 @@ import argparse
 import os
 import sys
 import webbrowser
+from collections.abc import Collection
 from importlib.util import find_spec
+from pathlib import Path
 
 from audioid.errors import AudioidError
-from audioid.files import path_argument
+from audioid.files import path_argument, stays_below
 from audioid.program import CommandParser, loading
+from audioid.terminal import on_a_line
 
 PORT = 7860
 HERE = "127.0.0.1"
@@ -46,13 +49,17 @@ def main() -> int:
         check(arguments)
         with loading():
             from audioid.identification import builtin
+            from audioid.identification.known import learned_from
             from audioid.identification.page.server import LOOPBACK, serve
             from audioid.identification.page.views import Asked
             from audioid.identification.together import single_models
 
         model = builtin.load_together(arguments.models, trust=arguments.trust)
         names = [name for each in arguments.models for name in builtin.names_of(each)]
-        asked = Asked(model, list(zip(names, single_models(model), strict=True)), arguments.recordings)
+        singles = single_models(model)
+        asked = Asked(model, list(zip(names, singles, strict=True)), arguments.recordings)
+        if arguments.recordings:
+            warn_of_strange(arguments.recordings, learned_from(singles))
 
         def started(address: str) -> None:
             print(f"{address} (Ctrl-C stops it)", flush=True)
@@ -70,6 +77,17 @@ def main() -> int:
         sys.stderr.flush()
         os._exit(0)  # what lay on disk is gone; threads that still answer would hold the process for minutes
     return 0
+
+
+def warn_of_strange(folder: Path, learned: Collection[str]) -> None:
+    """A line on stderr where none of the recordings learned from can be played out of the folder."""
+    if any(stays_below(path) and os.path.isfile(folder / path) for path in learned):
+        return
+    if learned:
+        told = f"none of the {len(learned):,} recordings learned from is below it; name the folder that they came from"
+    else:
+        told = "the model names no recordings that it has learned from, so that none can be played; leave it out"
+    print(f"warning: --recordings: {on_a_line(folder)}: {told}", file=sys.stderr)
 
 
 def check(arguments: argparse.Namespace) -> None:

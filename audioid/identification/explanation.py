@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from captum.attr import Occlusion
 from torch import Tensor
+from torch.nn import functional
 
 from audioid.classifier import AudioClassifier
 from audioid.identification.answers import Answering, Model
@@ -13,17 +14,19 @@ from audioid.identification.answers import Answering, Model
 # scripts/bench_explanations.py).
 WINDOW, STEP = 1 / 5, 1 / 20
 AT_ONCE = 64  # images
-MARKED = 0.1  # of an image
+MARKED = 0.1  # of an image, at most
+SILENT = 0.05  # of an image's largest: 4 of 80 decibels above its floor hardly show
 DRAWS = 16
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What spoke for a name, and what comes of hiding as much as `MARKED` of the image, as silence.
+    """What spoke for a name, and what comes of hiding at most `MARKED` of the image, as silence.
 
     `strength` `(size, size)`, row 0 the lowest, is how far hiding the surroundings of each pixel lowers the name's
-    log-probability, at least 0; `marked` `(size, size)` is true where it is largest. The name has `probability` as
-    things are, `hidden` where `marked` is hidden, and `elsewhere` where the same shape is at other places, on average.
+    log-probability, at least 0, and 0 where nothing sounds; `marked` `(size, size)` is true where it is largest. The
+    name has `probability` as things are, `hidden` where `marked` is hidden, and `elsewhere` where the same shape is at
+    other places, on average.
     """
 
     strength: Tensor
@@ -31,6 +34,11 @@ class Explanation:
     probability: float
     hidden: float
     elsewhere: float
+
+    @property
+    def share(self) -> float:
+        """How much of the image is marked, 0 to 1."""
+        return float(self.marked.float().mean())
 
 
 def explain(model: Model, image: Tensor, place: int) -> Explanation:
@@ -55,14 +63,24 @@ def explain(model: Model, image: Tensor, place: int) -> Explanation:
 @torch.inference_mode()
 def by_hiding(model: Model, image: Tensor, place: int, strength: Tensor) -> Explanation:
     """The explanation by a `strength` `(size, size)`, held to what comes of hiding where it is largest."""
-    size, strength = image.shape[-1], strength.clamp(min=0)
+    size = image.shape[-1]
+    # A square's effect is that of all its pixels alike, also of those where hiding changes nothing.
+    strength = strength.clamp(min=0) * _sounds(image)
     marked = torch.zeros(size * size, dtype=torch.bool)
     marked[strength.flatten().topk(max(1, round(MARKED * size * size))).indices] = True
-    marked = marked.view(size, size)
+    marked = marked.view(size, size) & (strength > 0)
     moves = torch.randint(size, (DRAWS, 2), generator=torch.Generator().manual_seed(0)).tolist()
     masks = torch.stack([torch.zeros_like(marked), marked, *(marked.roll(move, (0, 1)) for move in moves)])
     as_is, hidden, *elsewhere = log_probabilities(model, image * ~masks[:, None])[:, place].exp().tolist()
     return Explanation(strength, marked, as_is, hidden, sum(elsewhere) / DRAWS)
+
+
+def _sounds(image: Tensor) -> Tensor:
+    """Where hiding changes anything of an image `(channels, size, size)`: true `(size, size)` where it is not near 0 on
+    average of 3 x 3 pixels, of which single ones may be noise."""
+    loudest = image.abs().amax(0)
+    around = functional.avg_pool2d(loudest[None], 3, 1, 1, count_include_pad=False)[0]
+    return around > SILENT * loudest.max()
 
 
 def log_probabilities(model: Model, images: Tensor) -> Tensor:

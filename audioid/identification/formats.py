@@ -24,6 +24,17 @@ class Layout:
     n_models: int = 1
 
 
+def summary(*, named: int, unknown: int, disputed: int, silent: int = 0, unread: int) -> str:
+    """What came of all recordings, such as `950 named, 30 unknown, 15 not read`."""
+    rest = {
+        "unknown": unknown,
+        "of them disputed between the models": disputed,
+        "with nothing to hear": silent,
+        "not read": unread,
+    }
+    return ", ".join([f"{named:,} named", *(f"{count:,} {what}" for what, count in rest.items() if count)])
+
+
 def write_table(answers: Iterable[Answer], layout: Layout, out: TextIO) -> None:
     """A line per recording: the names in columns, its path last, since only that has no set width.
 

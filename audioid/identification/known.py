@@ -1,6 +1,6 @@
 """Of the recordings that a model has learned from, those that sound most like a new one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,6 +20,11 @@ class Known(NamedTuple):
     path: str
     label: str
     similarity: float
+
+
+def learned_from(models: Iterable[Model]) -> set[str]:
+    """The paths of all recordings that model folders name as learned from."""
+    return {known.path for model in models if isinstance(model, TrainedModel) for known in model.known or []}
 
 
 def nearest_known(model: Model, clips: Sequence[Waveform], *, top: int) -> list[Known]:

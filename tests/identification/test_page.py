@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import re
 import signal
@@ -33,6 +34,7 @@ from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.formats import Layout, write_csv
 from audioid.identification.identify import identify
+from audioid.identification.known import learned_from
 from audioid.identification.page import guard, server, uploads, views
 from audioid.identification.page.uploads import Upload, Uploads
 from audioid.identification.page.views import Asked
@@ -130,19 +132,77 @@ def test_many_sounds_are_a_table_and_the_csv_of_identify(page: Page, sure: Path,
     assert left(place) == []
 
 
+def test_what_came_of_many_sounds_stands_above_them(page: Page) -> None:
+    noise = 0.3 * np.random.default_rng(1).standard_normal(RATE // 4)
+    files = [(f"{n}.wav", one_tone(label)) for n, label in enumerate(["low", "high", "low"])]
+    shown = page.show(MANY, [*files, ("noise.wav", wav(noise)), ("no.wav", b"no"), ("quiet.wav", wav(np.zeros(RATE)))])
+    above = shown[: shown.index("<table")]
+    assert "<p>3 named, 1 unknown, 1 with nothing to hear, 1 not read</p>" in above
+    assert "<span><b>low</b> 2</span> <span><b>high</b> 1</span>" in above
+    assert page.show(MANY, files[:1]).count("<p>1 named</p>") == 1
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3])  # of a constant, which nobody hears
+def test_what_is_silent_has_no_name(page: Page, place: Path, level: float) -> None:
+    silent = ("quiet.wav", wav(np.full(3 * RATE, level)))
+    shown = page.show(SOUND, [silent])
+    assert "There is nothing to hear in it." in shown
+    assert "<svg" not in shown
+    assert not any(label in shown for label in LABELS)
+    shown = page.show(MANY, [silent, ("low.wav", one_tone("low"))])
+    assert shown.count("There is nothing to hear in it.") == 1
+    assert shown.count("<b>low</b>") == 2  # its row, and above the table
+    late = np.concatenate([np.zeros(5 * RATE), tone("high", np.random.default_rng(3))])
+    assert "<h3>high</h3>" in page.show(SOUND, [("late.wav", wav(late))])
+    assert left(place) == []
+
+
 def test_a_long_recording_is_a_timeline_with_a_label_track(page: Page, sure: Path, tmp_path: Path, place: Path) -> None:
     file, model = tmp_path / "melody.wav", model_folder.load(sure)
     file.write_bytes(melody())
-    for settings, found in (
-        ((HITS, 0.25, 0.1), hits(model, file)),
-        ((WINDOWS, 0.2, 0.1), timeline(model, file, window=0.2, hop=0.1)),
+    for settings, found, parts in (
+        ((HITS, 0.25, 0.1), hits(model, file), HITS),
+        ((WINDOWS, 0.2, 0.1), timeline(model, file, window=0.2, hop=0.1), "windows of 0.20 s, one every 0.10 s"),
     ):
         shown, out = page.show(TIMELINE, [("melody.wav", melody())], *settings), io.StringIO()
         write_audacity([(file, found)], LABELS, out)
         assert out.getvalue()
-        assert base64.b64decode(DATA.findall(shown)[0]).decode() == out.getvalue()
+        player, track, _ = map(base64.b64decode, DATA.findall(shown))
+        assert track.decode() == out.getvalue()
+        sound = soundfile.info(io.BytesIO(player))
+        assert (sound.format, sound.duration) == ("MP3", pytest.approx(1.25, abs=0.3))  # without the silence at its end
+        assert "are played" not in shown
+        assert f"melody.wav: {parts}" in shown
         assert "<svg" in shown
     assert left(place) == []
+
+
+def test_of_a_long_recording_its_beginning_is_played(
+    sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_PLAYED", 0.6)
+    model = model_folder.load(sure)
+    (tmp_path / "x.wav").write_bytes(melody())
+    asked, sound = Asked(model, [("it", model)]), Upload(tmp_path / "x.wav", "x.wav")
+    shown = views.long_sound(asked, sound, by_hits=True, window=None, hop=None)
+    player = io.BytesIO(base64.b64decode(DATA.findall(shown)[0]))
+    assert soundfile.info(player).duration == pytest.approx(0.6, abs=0.2)
+    assert "Of the recording the first 0.01 minutes are played." in shown
+
+
+def test_how_far_it_has_come_is_told(sure: Path, tmp_path: Path) -> None:
+    model = model_folder.load(sure)
+    (tmp_path / "x.wav").write_bytes(melody())
+    (tmp_path / "no.wav").write_bytes(b"no")
+    asked, sound = Asked(model, [("it", model)]), Upload(tmp_path / "x.wav", "x.wav")
+    shares = list[float]()
+    views.many_sounds(asked, [sound, Upload(tmp_path / "no.wav", "no.wav"), sound, sound], shares.append)
+    assert shares == [0.25, 0.5, 0.75, 1]
+    shares.clear()
+    views.long_sound(asked, sound, by_hits=True, window=None, hop=None, told=shares.append)
+    assert len(shares) >= 3
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.5 < shares[-1] <= 1
 
 
 @pytest.mark.parametrize("lengths", [(0, 0.1), (0.1, 0.2), (9, 0.1), ("x", 0.1), (None, 0.1), (0.2, -1), (0.2, "nan")])
@@ -398,6 +458,41 @@ def test_uploads_are_gone_after_use_whatever_comes_and_others_after_a_while(
     assert [path.name for path in here.folder.iterdir()] == ["a"]
 
 
+def test_the_same_file_of_two_senders_is_answered_to_both(page: Page, place: Path) -> None:
+    sound = [("same.wav", one_tone("low"))]
+    (one,), (other,) = page.upload(sound), page.upload(sound)
+    assert one["path"] == other["path"]
+    assert "<h3>low</h3>" in page.ask(SOUND, one)
+    assert "<h3>low</h3>" in page.ask(SOUND, other)
+    assert left(place) == []
+    twice = [("same.wav", one_tone("high"))] * 2  # one sender, from two folders
+    assert page.show(MANY, twice).count("<b>high</b>") == 3  # above the table, too
+    many = page.upload([(f"{number}.wav", bytes(100)) for number in range(30)])  # Gradio would compress so many paths
+    page.ask(MANY, many)
+    assert left(place) == []
+
+
+def test_what_was_sent_twice_and_asked_about_once_goes_after_a_while(tmp_path: Path) -> None:
+    here = Uploads(tmp_path)
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "x.wav"
+    file.write_bytes(b"sound")
+    for _ in range(2):
+        here.arrived([str(file)])
+    with here.taken([{"path": str(file)}]):
+        pass
+    assert file.exists()
+    os.utime(tmp_path / "a", times=(0, 0))
+    here.sweep()
+    assert not file.exists()
+    file.parent.mkdir()
+    file.write_bytes(b"sound")
+    here.arrived([str(file)])
+    with here.taken([{"path": str(file)}]):
+        pass
+    assert list(tmp_path.iterdir()) == []  # what was swept away is no longer waited for
+
+
 def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "LONGEST", 1.0)
     (tmp_path / "melody.wav").write_bytes(melody())
@@ -413,7 +508,7 @@ def test_a_recording_that_is_too_long_is_told(sure: Path, tmp_path: Path, monkey
             view()
     shown = views.many_sounds(asked, [low, too_long, low])
     assert shown.count("is longer than") == 1
-    assert shown.count("<b>low</b>") == 2
+    assert shown.count("<td><b>low</b>") == 2
 
 
 @pytest.mark.parametrize(("channels", "told"), [(1, "is longer than"), (2, "holds more than 30,000 samples")])
@@ -547,18 +642,54 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, capsys: 
         serve.main()
 
 
+@pytest.mark.parametrize(
+    ("place", "known", "told"),
+    [
+        ("drums", True, None),
+        ("", True, "none of the 61 recordings learned from is below it; name the folder that they came from"),
+        (
+            "drums",
+            False,
+            "the model names no recordings that it has learned from, so that none can be played; leave it out",
+        ),
+    ],
+)
+def test_a_folder_without_any_recording_learned_from_is_warned_of(
+    sure: Path,
+    trained: Path,
+    tmp_path: Path,
+    place: str,
+    known: bool,
+    told: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "drums").mkdir()
+    (tmp_path / "drums" / "59.wav").write_bytes(one_tone("low"))
+    (tmp_path / "secret.wav").write_bytes(one_tone("low"))
+    model = model_folder.load(sure if known else trained)
+    if model.known:  # a model folder may name anything
+        model = replace(model, known=[KnownRecording("drums/../secret.wav", "low"), *model.known])
+    serve.warn_of_strange(tmp_path / place, learned_from([model]))
+    line = f"warning: --recordings: {tmp_path / place}: {told}\n"
+    assert capsys.readouterr().err == (line if told else "")
+
+
 @pytest.mark.parametrize(("number", "host"), [(signal.SIGTERM, "127.0.0.1"), (signal.SIGINT, "0.0.0.0")])
 def test_uploads_are_gone_when_the_page_is_stopped_and_another_host_is_warned_of(
     sure: Path, tmp_path: Path, number: signal.Signals, host: str
 ) -> None:
-    with serving(sure, "--host", host, temporary=tmp_path) as (address, process):
+    strange = tmp_path / "no recordings"
+    strange.mkdir()
+    with serving(sure, "--host", host, "--recordings", strange, temporary=tmp_path) as (address, process):
         Page(address.replace("0.0.0.0", "127.0.0.1")).upload([("x.wav", one_tone("low"))])
         assert len(left(tmp_path)) == 1
         process.send_signal(number)
         assert process.wait(60) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["page.log"]  # nothing of Gradio's either
+    assert {path.name for path in tmp_path.iterdir()} == {"page.log", strange.name}  # nothing of Gradio's either
+    told = (tmp_path / "page.log").read_text()
+    assert told.startswith(f"warning: --recordings: {strange}: none of the 60 recordings learned from is below it; ")
     warning = "warning: --host 0.0.0.0: everybody who reaches this address may send sounds to it, unencrypted\n"
-    assert (tmp_path / "page.log").read_text() == (warning if host == "0.0.0.0" else "")
+    assert told.partition("\n")[2] == (warning if host == "0.0.0.0" else "")
 
 
 def test_a_page_that_still_answers_is_stopped_at_once(
@@ -581,3 +712,22 @@ def test_a_page_that_still_answers_is_stopped_at_once(
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert list(tmp_path.glob("audioid-*")) == []
+
+
+def test_the_browser_is_told_how_far_it_has_come(sure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import time\nfrom audioid.commands.serve import main\nfrom audioid.identification.page import layout\n"
+        "layout.many_sounds = lambda asked, sounds, told: (told(0.25), time.sleep(2), 'done')[2]\n"
+        "main()\n"
+    )
+    monkeypatch.setattr(page_client, "SERVE", script)
+    with serving(sure, temporary=tmp_path) as (address, _):
+        page = Page(address)
+        body = {"data": [page.upload([("x.wav", one_tone("low"))])], "fn_index": page.questions[MANY]}
+        page.http.post("/gradio_api/queue/join", json={**body, "session_hash": "a"}).raise_for_status()
+        events = page.http.get("/gradio_api/queue/data", params={"session_hash": "a"}).text
+    told = [each for line in events.splitlines() if line for each in [json.loads(line.removeprefix("data: "))]]
+    shares = [part["progress"] for each in told if each["msg"] == "progress" for part in each["progress_data"]]
+    assert 0.25 in shares
+    assert "done" in events

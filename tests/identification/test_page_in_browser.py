@@ -114,6 +114,17 @@ def test_a_long_recording_is_a_timeline(tab: Tab, sounds: dict[str, Path]) -> No
     tab.set_input_files("#recording input[type=file]", sounds["melody"])
     tab.wait_for_selector(".aid-rows tbody tr")
     assert tab.locator(".aid svg").count() == 1
+    play = "async player => { await player.play(); return player.duration }"
+    assert tab.eval_on_selector(".aid audio", play) == pytest.approx(1.25, abs=0.3)
+    tab.wait_for_selector("text=one every")
+    changed = tab.locator("text=a setting that has been changed since")
+    assert changed.count() == 0
+    tab.get_by_label("each hit").click()
+    changed.wait_for()
+    assert tab.locator(".aid svg").count() == 1
+    tab.set_input_files("#recording input[type=file]", sounds["melody"])
+    tab.wait_for_selector("text=.wav: each hit, from its onset to the next")
+    changed.wait_for(state="detached")
     with tab.expect_download() as saved:
         tab.click("text=Audacity labels")
     tracks = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()

@@ -69,7 +69,8 @@ def explained(made: TimeFrequencyTransform, image: Values, why: Explanation, tit
     veil = np.empty((*strength.shape, 4))
     veil[..., :3], veil[..., 3] = VEIL, 0.85 * (1 - np.sqrt(strength))
     axes.imshow(veil, origin="lower", aspect="auto", interpolation="bilinear")
-    axes.contour(why.marked.numpy(), levels=[0.5], colors="white", linewidths=1.2)
+    if why.marked.any():  # else Matplotlib warns that there is no line
+        axes.contour(why.marked.numpy(), levels=[0.5], colors="white", linewidths=1.2)
     return svg(figure, f"{title}: what is not veiled")
 
 

@@ -96,8 +96,9 @@ class Guard:
             arriving = Arriving(receive, with_headers, self.uploads, int(size))
             with self.uploads.coming():
                 if self.uploads.has_room(int(size)):
+                    plain = [(name, value) for name, value in told if name.lower() != b"accept-encoding"]
                     with suppress(ClientDisconnect):
-                        await self.app(scope, arriving.receive, arriving.send)
+                        await self.app({**scope, "headers": plain}, arriving.receive, arriving.send)
                 else:
                     arriving.refused = TOO_MUCH
             if arriving.refused:
@@ -146,6 +147,7 @@ class Arriving:
         self._receive, self._send, self._uploads = receive, send, uploads
         self._left, self._unchecked = size, 0
         self._is_whole = False
+        self._answer = b""  # not compressed: the paths by which a browser may ask
         self.refused: tuple[int, str] | None = None
 
     async def receive(self) -> Message:
@@ -172,8 +174,13 @@ class Arriving:
         return {**message, "more_body": True}
 
     async def send(self, message: Message) -> None:
-        if not self.refused:
-            await self._send(message)
+        if self.refused:
+            return
+        self._answer += message.get("body", b"")
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            with suppress(ValueError):  # it was refused for a reason in words
+                self._uploads.arrived(path for path in json.loads(self._answer) if self._uploads.holds(path))
+        await self._send(message)
 
     def _refuse(self, why: tuple[int, str]) -> Message:
         self.refused = why

@@ -1,5 +1,6 @@
 """The page itself: a tab for one sound, one for many, one for a long recording."""
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,17 @@ import gradio as gr
 from audioid.data.audio import Unreadable
 from audioid.errors import AudioidError
 from audioid.identification.page.uploads import LARGEST, LONGEST, MOST_FILES, Upload, Uploads
-from audioid.identification.page.views import Asked, failed, known, least_window, long_sound, many_sounds, one_sound
+from audioid.identification.page.views import (
+    HITS,
+    Asked,
+    failed,
+    known,
+    least_window,
+    long_sound,
+    many_sounds,
+    note,
+    one_sound,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +31,10 @@ CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 LIMITS = (
     f"At most {LARGEST / 2**20:g} MiB and {LONGEST / 60:g} minutes a file; what is sent is deleted once it is answered."
 )
-HITS, WINDOWS = "each hit, from its onset to the next", "windows of one length"
+WINDOWS = "windows of one length"
+FORMER = "The answer below is of a setting that has been changed since. Drop the recording again for another."
 MOST_WAITING = 20  # questions
+PROGRESS = gr.Progress()  # Gradio gives each question its own where this is the default
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # programs ask `audioid.load_model`
 
 
@@ -51,28 +64,35 @@ def layout(asked: Asked, uploads: Uploads) -> gr.Blocks:
                 hop = gr.Slider(least, clip, value=max(least, clip / 4), step=0.01, label="One every so many seconds")
             recording = gr.File(label="Drop a long recording", height=160, elem_id="recording")
             gr.Markdown(LIMITS)
+            former = gr.HTML(js_on_load=None)
             heard = gr.HTML(js_on_load=None)
 
         def one(sent: object) -> tuple[None, str]:
             return None, _answered(uploads, [sent], lambda found: one_sound(asked, found[0]))
 
-        def many(sent: object) -> tuple[None, str]:
+        def many(sent: object, progress: gr.Progress = PROGRESS) -> tuple[None, str]:
             every = sent if isinstance(sent, list) else [sent]
-            return None, _answered(uploads, every, lambda found: many_sounds(asked, found))
+            return None, _answered(uploads, every, lambda found: many_sounds(asked, found, progress))
 
-        def long(sent: object, how: object, window: object, hop: object) -> tuple[None, str]:
+        def long(
+            sent: object, how: object, window: object, hop: object, progress: gr.Progress = PROGRESS
+        ) -> tuple[None, str, str]:
             def view(found: Sequence[Upload]) -> str:
-                return long_sound(asked, found[0], by_hits=how != WINDOWS, window=window, hop=hop)
+                return long_sound(asked, found[0], by_hits=how != WINDOWS, window=window, hop=hop, told=progress)
 
-            return None, _answered(uploads, [sent], view)
+            return None, _answered(uploads, [sent], view), ""
 
         # As browsers sent it (`preprocess=False`): Gradio would copy it, and forget what it is called.
         raw: dict[str, Any] = {"preprocess": False, "concurrency_id": "model", "concurrency_limit": 1} | PRIVATE
         sound.upload(one, sound, [sound, answer], **raw)
         microphone.stop_recording(one, microphone, [microphone, answer], **raw)
         files.upload(many, files, [files, table], **raw)
-        recording.upload(long, [recording, how, window, hop], [recording, heard], **raw)
+        shown_on = [recording, heard]  # the bar has no room at `former`
+        recording.upload(long, [recording, how, window, hop], [*shown_on, former], show_progress_on=shown_on, **raw)
         how.change(lambda how: gr.Row(visible=how == WINDOWS), how, lengths, show_progress="hidden", **PRIVATE)
+        told = json.dumps(note(FORMER))
+        for setting in (how, window, hop):  # in the browser alone
+            setting.change(None, heard, former, js=f"answer => answer ? {told} : ''", **PRIVATE)
     page.queue(max_size=MOST_WAITING)
     return page
 

@@ -1,15 +1,18 @@
 """Sounds that browsers have sent: a folder of their own, in which each lies until it is answered."""
 
+import math
 import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
-from audioid.data.audio import Unreadable, count_frames, open_recording
+from audioid.data.audio import SILENCE, UNKNOWN_FRAMES, Unreadable, count_frames, mono_blocks, open_recording
 from audioid.errors import AudioidError
 
 LARGEST = 300 * 2**20  # bytes of a file
@@ -19,6 +22,8 @@ LONGEST = 3600.0  # seconds of a recording
 MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
 LONGEST_NAME = 200  # characters
+LOOKED_AT = 2**16  # samples of all channels, after which it is looked whether anything sounds
+SILENT = "There is nothing to hear in it."
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
@@ -36,6 +41,8 @@ class Uploads:
         self.folder = folder.resolve()
         self._coming = 0  # uploads on their way
         self._waiting = (0, 0)  # files, and their bytes
+        self._sent = Counter[str]()  # how often each path came: the same file of two senders lies at one
+        self._counting = Lock()  # uploads come in one thread and are answered in others
 
     def holds(self, path: object) -> bool:
         """Whether a path, as a browser may give one, leads to a file below the folder."""
@@ -66,9 +73,15 @@ class Uploads:
         (files, waiting), (parts, arrived) = self._waiting, _count(self.folder.glob("*"))
         return files + parts <= MOST_FILES and waiting + arrived + size <= MOST_BYTES
 
+    def arrived(self, paths: Iterable[str]) -> None:
+        """Files have come whole, once more where they were here."""
+        with self._counting:
+            self._sent.update(paths)
+
     @contextmanager
     def taken(self, sent: Sequence[object]) -> Iterator[list[Upload]]:
-        """What Gradio says was sent (`path`, `orig_name`), as files that are gone after the block, whatever comes.
+        """What Gradio says was sent (`path`, `orig_name`), as files that are gone after the block, whatever comes,
+        unless others have sent the same.
 
         Raises:
             AudioidError: it is too much, or none of the files here.
@@ -82,7 +95,7 @@ class Uploads:
             yield [Upload(Path(each["path"]), _name(each)) for each in found]
         finally:
             for each in found:
-                self._remove(Path(each["path"]))
+                self._done(each["path"])
             self.sweep()
 
     def sweep(self) -> None:
@@ -91,6 +104,16 @@ class Uploads:
             with suppress(OSError):
                 if time.time() - entry.stat().st_mtime > KEPT:
                     shutil.rmtree(entry) if entry.is_dir() else os.unlink(entry)
+        with self._counting:
+            self._sent = Counter({path: count for path, count in self._sent.items() if self.holds(path)})
+
+    def _done(self, path: str) -> None:
+        """One of those who sent a file has their answer; who comes last has it removed."""
+        with self._counting:
+            self._sent[path] -= 1
+            if self._sent[path] <= 0:
+                del self._sent[path]
+                self._remove(Path(path))
 
     def _remove(self, path: Path) -> None:
         with suppress(OSError):
@@ -131,6 +154,22 @@ def checked_length(upload: Upload) -> float:
         told = f"holds more than {MOST_VALUES:,} samples; cut it, or take fewer channels or a lower sample rate"
         raise Unreadable(upload.path, told)
     return frames / sample_rate
+
+
+def checked_sound(upload: Upload) -> float:
+    """As `checked_length`, of a recording in which there is something to hear.
+
+    Raises:
+        Unreadable: as `checked_length`, or for the reason `SILENT`: networks name digital silence, too.
+    """
+    seconds = checked_length(upload)
+    lowest, highest = math.inf, -math.inf
+    with open_recording(upload.path) as file:
+        for block in mono_blocks(file, UNKNOWN_FRAMES, LOOKED_AT):
+            lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
+            if highest - lowest >= SILENCE:  # what stays at one value is silent, wherever that lies
+                return seconds
+    raise Unreadable(upload.path, SILENT)
 
 
 def _name(sent: dict[str, object]) -> str:

@@ -5,27 +5,31 @@ Every name that comes from a file, a model folder or a browser is escaped.
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from audioid.comparison.figures.style import short
 from audioid.data.audio import AUDIO_SUFFIXES, Unreadable, Waveform
 from audioid.data.clips import load_clips
+from audioid.data.stream import stream
 from audioid.errors import AudioidError
 from audioid.files import stays_below
 from audioid.identification.answers import Model
-from audioid.identification.explanation import MARKED, Explanation, explain
-from audioid.identification.formats import Layout, write_csv, write_json
+from audioid.identification.explanation import Explanation, explain
+from audioid.identification.formats import Layout, summary, write_csv, write_json
 from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
 from audioid.identification.known import Known, nearest_known
 from audioid.identification.page import figures
-from audioid.identification.page.uploads import Upload, checked_length, sendable
+from audioid.identification.page.uploads import SILENT, Upload, checked_length, checked_sound, sendable
 from audioid.identification.picture import draw
 from audioid.identification.timeline import Segment, hits, timeline
 from audioid.identification.timeline_formats import write_audacity
@@ -35,9 +39,13 @@ from audioid.pipeline.showing import playable
 TOP = 5  # names of a sound
 TOP_OF_MANY = 3
 NEAREST = 6
-LONGEST_PLAYED = 30.0  # seconds
+LONGEST_PLAYED = 30.0  # seconds, of a sound
+MOST_PLAYED = 300.0  # seconds, of a long recording: about 3 MB
+PLAYED_RATE = 48_000  # at most
 LEAST_HOP = 0.05  # seconds
 MOST_ROWS = 500  # of a table; what is downloaded has all
+HITS = "each hit, from its onset to the next"
+Told = Callable[[float], object]
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,9 @@ def one_sound(asked: Asked, upload: Upload) -> str:
     Of several clips the one is shown that speaks most for the name.
 
     Raises:
-        Unreadable: it cannot be read, or is too long.
+        Unreadable: it cannot be read, is too long, or there is nothing to hear in it.
     """
-    seconds = checked_length(upload)
+    seconds = checked_sound(upload)
     clips = [clip for clip in load_clips(upload.path, **asked.model.audio) if clip is not None]
     (answer,) = ranked(asked.model, [clips], TOP)
     label, rate = answer.names[0][0], asked.model.audio["sample_rate"]
@@ -100,25 +108,32 @@ def one_sound(asked: Asked, upload: Upload) -> str:
         waveform=figures.waveform(wave, rate),
         player=_player(wave, rate, LONGEST_PLAYED),
         seen=seen,
-        marked=MARKED,
         near=[Near(each, _known_player(asked, each)) for each in near],
         may_play=asked.recordings is not None,
     )
 
 
-def many_sounds(asked: Asked, uploads: Sequence[Upload]) -> str:
-    """A table of their names, and the same to download; one that cannot be read has a row that says why."""
+def many_sounds(asked: Asked, uploads: Sequence[Upload], told: Told = lambda share: None) -> str:
+    """A table of their names, what came of all, and the same to download; one that cannot be read, or in which there is
+    nothing to hear, has a row that says so.
+
+    Args:
+        told: is called with how much of them, 0 to 1, has an answer.
+    """
     top = min(TOP_OF_MANY, len(asked.model.labels))
     layout = Layout(asked.model.labels, top, tells_unknown(asked.model), len(parts_of(asked.model)))
     errors = [_why_not(upload) for upload in uploads]
     readable = (upload.path for upload, error in zip(uploads, errors, strict=True) if not error)
     found = identify(asked.model, readable, top=top)
-    answers = [
-        replace(Answer(upload.path, [], error) if error else next(found), path=Path(upload.name))
-        for upload, error in zip(uploads, errors, strict=True)
-    ]
+    answers = list[Answer]()
+    for upload, error in zip(uploads, errors, strict=True):
+        answer = Answer(upload.path, [], error) if error else next(found)
+        answers.append(replace(answer, path=Path(upload.name)))
+        told(len(answers) / len(uploads))
     return _rendered(
         "many.html",
+        summary=_summary(answers, layout.n_models),
+        names=Counter(each.names[0][0] for each in answers if each.names and not each.unknown).most_common(),
         answers=answers[:MOST_ROWS],
         count=len(answers),
         layout=layout,
@@ -129,19 +144,25 @@ def many_sounds(asked: Asked, uploads: Sequence[Upload]) -> str:
     )
 
 
-def long_sound(asked: Asked, upload: Upload, *, by_hits: bool, window: object, hop: object) -> str:
-    """What is heard in it when, with its spectrogram; as far as it can be read.
+def long_sound(
+    asked: Asked, upload: Upload, *, by_hits: bool, window: object, hop: object, told: Told = lambda share: None
+) -> str:
+    """What is heard in it when, with its spectrogram and a player; as far as it can be read.
+
+    Args:
+        told: is called with how much of it, 0 to 1, has been named.
 
     Raises:
         Unreadable: it cannot be read at all, or is too long.
         AudioidError: `window` or `hop` (seconds) is none that there can be.
     """
-    checked_length(upload)
+    seconds = checked_length(upload)
     segments, broken = list[Segment](), ""
     try:
         found = hits(asked.model, upload.path) if by_hits else _windows(asked.model, upload.path, window, hop)
         for segment in found:
             segments.append(segment)
+            told(min(segment.end / seconds, 1.0))
     except Unreadable as error:
         if not segments:
             raise
@@ -154,6 +175,9 @@ def long_sound(asked: Asked, upload: Upload, *, by_hits: bool, window: object, h
     return _rendered(
         "long.html",
         name=upload.name,
+        parts=HITS if by_hits else f"windows of {float(window):.2f} s, one every {float(hop):.2f} s",  # type: ignore[arg-type]
+        player=_player(_beginning(upload.path, min(rate, PLAYED_RATE)), min(rate, PLAYED_RATE), MOST_PLAYED),
+        played=MOST_PLAYED if seconds > MOST_PLAYED else None,
         picture=figures.svg(figure, "The spectrogram in hertz over seconds, with the names above it"),
         segments=segments[:MOST_ROWS],
         count=len(segments),
@@ -183,9 +207,26 @@ def failed(reason: str) -> str:
     return _rendered("failed.html", reason=reason)
 
 
+def _summary(answers: Sequence[Answer], n_models: int) -> str:
+    read = [each for each in answers if each.error is None]
+    unknown, silent = sum(map(bool, (each.unknown for each in read))), sum(each.error == SILENT for each in answers)
+    return summary(
+        named=len(read) - unknown,
+        unknown=unknown,
+        disputed=sum(each.agree is not None and each.agree < n_models for each in read),
+        silent=silent,
+        unread=len(answers) - len(read) - silent,
+    )
+
+
+def note(text: str) -> str:
+    """What is said beside an answer."""
+    return _rendered("note.html", text=text)
+
+
 def _why_not(upload: Upload) -> str:
     try:
-        checked_length(upload)
+        checked_sound(upload)
     except Unreadable as error:
         return error.reason
     return ""
@@ -213,6 +254,18 @@ def _seen(name: str, single: Model, clips: Sequence[Waveform], wave: Waveform, l
 
 def _player(wave: Waveform, sample_rate: int, longest: float) -> str:
     return _data("audio/mpeg", playable(wave, sample_rate, longest=longest))
+
+
+def _beginning(path: Path, sample_rate: int) -> Waveform:
+    """What is played of a long recording, as far as it can be read."""
+    blocks, left = list[Waveform](), round(MOST_PLAYED * sample_rate)
+    with suppress(Unreadable):  # it has been told
+        for block in stream(path, sample_rate=sample_rate):
+            blocks.append(block[:left])
+            left -= len(blocks[-1])
+            if not left:
+                break
+    return np.concatenate([*blocks, np.empty(0, np.float32)])
 
 
 def _known_player(asked: Asked, known: Known) -> str:
