@@ -35,7 +35,7 @@ DONE = {"copy": "copied", "move": "moved", "link": "linked"}
 
 @dataclass
 class Told:
-    """Hands answers on, sorts them, tells of each unreadable recording on stderr, and counts what came of all."""
+    """Hands answers on, sorts them, tells on stderr of each recording without one, and counts what came of all."""
 
     answers: Iterable["Answer"]
     n_models: int
@@ -44,15 +44,19 @@ class Told:
     read: int = 0
     long: int = 0
     unknown: int = 0
+    silent: int = 0
     unreadable: int = 0
     disputed: int = 0
     stayed: int = 0
     sorted: Counter[str] = field(default_factory=Counter)  # by folder
 
     def __iter__(self) -> Iterator["Answer"]:
+        from audioid.identification.identify import SILENT
+
         for answer in self.answers:
             if answer.error is not None:
-                self.unreadable += 1
+                self.silent += answer.error == SILENT
+                self.unreadable += answer.error != SILENT
                 tqdm.write(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
             else:
                 self.read += 1
@@ -76,7 +80,11 @@ class Told:
         from audioid.identification.formats import summary
 
         return summary(
-            named=self.read - self.unknown, unknown=self.unknown, disputed=self.disputed, unread=self.unreadable
+            named=self.read - self.unknown,
+            unknown=self.unknown,
+            disputed=self.disputed,
+            silent=self.silent,
+            unread=self.unreadable,
         )
 
 

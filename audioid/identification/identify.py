@@ -3,24 +3,26 @@
 import glob
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from audioid.classifier import log_probabilities
-from audioid.data.audio import Unreadable, Waveform
+from audioid.data.audio import SILENCE, Unreadable, Waveform
 from audioid.data.clips import load_clips
 from audioid.data.walk import Skipped, walk
 from audioid.identification.answers import Model
 from audioid.identification.together import Together
 
 BATCH_SIZE = 32
+SILENT = "there is nothing to hear in it"  # why a recording has no names
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,24 @@ def heard(model: Model, paths: Iterator[Path]) -> Iterator[Heard]:
 
 def _decoded(model: Model, path: Path) -> Heard:
     try:
-        return path, [clip for clip in load_clips(path, **model.audio) if clip is not None]
+        return path, sounding_clips(path, model.audio)
     except Unreadable as error:
         if path.is_dir():
             return path, "holds no recordings"
         is_unmatched = glob.has_magic(str(path)) and not os.path.lexists(path)
         return path, "stands for no file; correct it" if is_unmatched else error.reason
+
+
+def sounding_clips(path: Path, audio: Mapping[str, Any]) -> list[Waveform]:
+    """Those clips of a recording that a model with such `audio` judges.
+
+    Raises:
+        Unreadable: it cannot be read, or is `SILENT`: networks name silence too.
+    """
+    clips = [clip for clip in load_clips(path, **audio) if clip is not None]
+    if all(np.ptp(clip) < SILENCE for clip in clips):
+        raise Unreadable(path, SILENT)
+    return clips
 
 
 def next_batch(heard: Iterator[Heard]) -> Iterator[Heard]:

@@ -337,6 +337,19 @@ def test_nothing_read_is_a_failure_with_its_rows_written(
     assert [bool(row["error"]) for row in json.loads((tmp_path / "a.json").read_text())] == [True, True]
 
 
+@pytest.mark.parametrize("level", [0.0, 0.3])  # of a constant, which nobody hears
+def test_what_is_silent_has_no_name(run: Run, sure: Path, tmp_path: Path, level: float) -> None:
+    soundfile.write(tmp_path / "quiet.wav", np.full(RATE, level), RATE)
+    soundfile.write(tmp_path / "low.wav", tone("low", np.random.default_rng(0)), RATE)
+    done = run(sure, tmp_path, "--format", "csv", "--out", tmp_path / "a.csv")
+    assert done.stderr.splitlines() == [
+        f"{tmp_path}/quiet.wav: there is nothing to hear in it",
+        "1 named, 1 with nothing to hear",
+    ]
+    rows = {Path(row["path"]).name: row for row in csv.DictReader((tmp_path / "a.csv").open())}
+    assert (rows["low.wav"]["label_1"], rows["quiet.wav"]["label_1"]) == ("low", "")
+
+
 def test_of_how_many_little_was_heard(run: Run, trained: Path, tmp_path: Path) -> None:
     clip = model_folder.load(trained).audio["seconds"]
     for name, seconds in (("short", 9 * clip), ("long", 11 * clip)):
@@ -423,7 +436,8 @@ def test_files_of_many_clips_and_none_are_answered_one_by_one(tmp_path: Path) ->
     paths[2].write_bytes(b"no sound")
     together = list(identify(model, paths, top=3))
     assert [answer.path for answer in together] == paths
-    assert [answer.error is None for answer in together] == [True, True, False, True, True, True, True]
+    # Of the last a single sample is left, of which nothing is heard without its mean.
+    assert [answer.error is None for answer in together] == [True, True, False, True, True, True, False]
     for path, answer in zip(paths, together, strict=True):
         (alone,) = identify(model, [path], top=3)
         assert [name for name, _ in alone.names] == [name for name, _ in answer.names]

@@ -1,6 +1,5 @@
 """Sounds that browsers have sent: a folder of their own, in which each lies until it is answered."""
 
-import math
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from audioid.data.audio import SILENCE, UNKNOWN_FRAMES, Unreadable, count_frames, mono_blocks, open_recording
+from audioid.data.audio import Unreadable, count_frames, open_recording
 from audioid.errors import AudioidError
 
 LARGEST = 300 * 2**20  # bytes of a file
@@ -22,8 +21,6 @@ LONGEST = 3600.0  # seconds of a recording
 MOST_VALUES = 3600 * 2 * 192_000  # samples of all channels of a recording: an hour of stereo at 192 kHz
 KEPT = 1800.0  # seconds, of what nobody asked about, or what broke off on its way
 LONGEST_NAME = 200  # characters
-LOOKED_AT = 2**16  # samples of all channels, after which it is looked whether anything sounds
-SILENT = "There is nothing to hear in it."
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
@@ -154,22 +151,6 @@ def checked_length(upload: Upload) -> float:
         told = f"holds more than {MOST_VALUES:,} samples; cut it, or take fewer channels or a lower sample rate"
         raise Unreadable(upload.path, told)
     return frames / sample_rate
-
-
-def checked_sound(upload: Upload) -> float:
-    """As `checked_length`, of a recording in which there is something to hear.
-
-    Raises:
-        Unreadable: as `checked_length`, or for the reason `SILENT`: networks name digital silence, too.
-    """
-    seconds = checked_length(upload)
-    lowest, highest = math.inf, -math.inf
-    with open_recording(upload.path) as file:
-        for block in mono_blocks(file, UNKNOWN_FRAMES, LOOKED_AT):
-            lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
-            if highest - lowest >= SILENCE:  # what stays at one value is silent, wherever that lies
-                return seconds
-    raise Unreadable(upload.path, SILENT)
 
 
 def _name(sent: dict[str, object]) -> str:

@@ -26,10 +26,19 @@ from audioid.files import stays_below
 from audioid.identification.answers import Model
 from audioid.identification.explanation import Explanation, explain
 from audioid.identification.formats import Layout, summary, write_csv, write_json
-from audioid.identification.identify import Answer, identify, judged, parts_of, ranked, tells_unknown
+from audioid.identification.identify import (
+    SILENT,
+    Answer,
+    identify,
+    judged,
+    parts_of,
+    ranked,
+    sounding_clips,
+    tells_unknown,
+)
 from audioid.identification.known import Known, nearest_known
 from audioid.identification.page import figures
-from audioid.identification.page.uploads import SILENT, Upload, checked_length, checked_sound, sendable
+from audioid.identification.page.uploads import Upload, checked_length, sendable
 from audioid.identification.picture import draw
 from audioid.identification.timeline import Segment, hits, timeline
 from audioid.identification.timeline_formats import write_audacity
@@ -86,8 +95,7 @@ def one_sound(asked: Asked, upload: Upload) -> str:
     Raises:
         Unreadable: it cannot be read, is too long, or there is nothing to hear in it.
     """
-    seconds = checked_sound(upload)
-    clips = [clip for clip in load_clips(upload.path, **asked.model.audio) if clip is not None]
+    seconds, clips = checked_length(upload), sounding_clips(upload.path, asked.model.audio)
     (answer,) = ranked(asked.model, [clips], TOP)
     label, rate = answer.names[0][0], asked.model.audio["sample_rate"]
     alone, _ = judged(asked.model, [[clip] for clip in clips])
@@ -226,7 +234,7 @@ def note(text: str) -> str:
 
 def _why_not(upload: Upload) -> str:
     try:
-        checked_sound(upload)
+        checked_length(upload)
     except Unreadable as error:
         return error.reason
     return ""
