@@ -312,6 +312,7 @@ def test_a_key_of_one_arm_takes_part_in_one_sweep(
     assert before == {run: (run / "metrics.json").stat().st_mtime_ns for run in before}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "first_and_last"),
     [
@@ -352,8 +353,8 @@ def test_the_protocol_is_an_experiment(tones: Path, command: Command, capsys: py
     [
         ("learning_curve", "split.train_per_class", ["2", "4"], "overview"),
         ("image_size", "image.size", ["32", "64"], "settings"),
-        ("width", "model.width", ["2", "16"], "settings"),
-        ("depth", "model.depth", ["1", "2"], "settings"),
+        pytest.param("width", "model.width", ["2", "16"], "settings", marks=pytest.mark.slow),
+        pytest.param("depth", "model.depth", ["1", "2"], "settings", marks=pytest.mark.slow),
     ],
 )
 def test_a_study_ends_in_a_plot_of_both_arms_along_its_axis(

@@ -83,6 +83,7 @@ def test_says_so_where_all_is_done(weights: Pretrain, capsys: pytest.CaptureFixt
     assert (out / "card.md").exists()
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_weights(weights: Pretrain) -> None:
     one, two = (weights(where, "--out", "out", "trainer.max_epochs=2") for where in "ab")
     assert content(one)["weights.safetensors"] == content(two)["weights.safetensors"]
@@ -90,6 +91,7 @@ def test_the_same_settings_give_the_same_weights(weights: Pretrain) -> None:
     assert content(one)["weights.safetensors"] != content(other)["weights.safetensors"]
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_very_weights_of_an_unbroken_one(weights: Pretrain, tmp_path: Path) -> None:
     whole = weights("whole", "--out", "out", "trainer.max_epochs=40")
     (tmp_path / "killed").mkdir()
