@@ -207,7 +207,7 @@ class FrequencyMixStyle(nn.Module):
             return features
         variance, mean = torch.var_mean(features.detach(), (1, 3), keepdim=True)  # as its authors have it
         deviation = (variance + 1e-6).sqrt()
-        share = Beta(0.3, 0.3).sample((len(features), 1, 1, 1)).to(features.device)
+        share = Beta(0.3, 0.3).sample((len(features), 1, 1, 1)).to(features)
         other = torch.randperm(len(features), device=features.device)
         mixed_mean, mixed_deviation = (torch.lerp(each[other], each, share) for each in (mean, deviation))
         return (features - mean) / deviation * mixed_deviation + mixed_mean

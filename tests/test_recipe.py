@@ -28,15 +28,21 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("in_half", [False, True], ids=["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("row", "arm"), CASES)
-def test_each_row_is_a_network_that_gradients_reach(row: str, arm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_row_is_a_network_that_gradients_reach(
+    row: str, arm: str, in_half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(SCRIPTS)  # as the script does
     settings = compose([f"transform={arm}", *of_arm(ROWS[row], arm), "image.size=32"])
     torch.manual_seed(0)
     made = models.build(settings.model.model_dump(), in_channels=1, n_classes=3, image_size=32).train()
-    logits = made(torch.randn(4, 1, 32, 32))
+    with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
+        logits = torch.stack([made(torch.randn(4, 1, 32, 32)) for _ in range(8)]).mean(
+            0
+        )  # some act in every second one
     assert logits.shape == (4, 3)
-    functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
+    functional.cross_entropy(logits.float(), torch.tensor([0, 1, 2, 0])).backward()
     learning = [weights for weights in made.parameters() if weights.requires_grad]
     assert learning
     assert all(weights.grad is not None for weights in learning)
