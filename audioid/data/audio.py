@@ -161,7 +161,7 @@ def load(
         start: which part of a recording longer than `seconds` is taken: its `beginning`, from its `onset`
             (where its level first comes within 30 dB of its loudest 5 ms), its `loudest` part, or a `random`
             one drawn from the file's own bytes, thus the same in every run. Never so late that it needs padding, but
-            for silence (80 dB below the loudest sample), with which no part begins or ends.
+            for silence (80 dB below the part's loudest sample), with which no part begins or ends.
         padding: what fills a recording that is shorter: zeros after it (`end`), zeros on both sides
             (`center`), or the recording itself again and again (`repeat`).
         remove_dc: subtract the mean of the part taken.
