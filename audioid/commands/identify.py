@@ -41,28 +41,24 @@ class Told:
     n_models: int
     sorter: "Sorter | None"
     heard: float  # seconds of each
-    read: int = 0
     long: int = 0
-    unknown: int = 0
-    silent: int = 0
-    unreadable: int = 0
-    disputed: int = 0
     stayed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
     sorted: Counter[str] = field(default_factory=Counter)  # by folder
 
+    @property
+    def read(self) -> int:
+        return self.outcomes["named"] + self.outcomes["unknown"]
+
     def __iter__(self) -> Iterator["Answer"]:
-        from audioid.identification.identify import SILENT
+        from audioid.identification.formats import outcomes
 
         for answer in self.answers:
+            self.outcomes.update(outcomes(answer, self.n_models))
             if answer.error is not None:
-                self.silent += answer.error == SILENT
-                self.unreadable += answer.error != SILENT
                 tqdm.write(f"{on_a_line(answer.path)}: {answer.error}", file=sys.stderr)
             else:
-                self.read += 1
-                self.unknown += bool(answer.unknown)
                 self.long += seconds_of(answer.path) > LONG * self.heard
-                self.disputed += answer.agree is not None and answer.agree < self.n_models
             if self.sorter and answer.error is None:
                 self._sort(self.sorter, answer)
             yield answer
@@ -75,17 +71,6 @@ class Told:
         self.sorted[Path(step.made).parent.name] += 1
         if sorter.undo is None:
             tqdm.write(f"would {step.how} {on_a_line(step.source)} to {on_a_line(step.made)}", file=sys.stderr)
-
-    def summary(self) -> str:
-        from audioid.identification.formats import summary
-
-        return summary(
-            named=self.read - self.unknown,
-            unknown=self.unknown,
-            disputed=self.disputed,
-            silent=self.silent,
-            unread=self.unreadable,
-        )
 
 
 def seconds_heard(audio: Mapping[str, Any]) -> float:
@@ -214,7 +199,7 @@ def work(arguments: argparse.Namespace) -> Told | None:
     """Names what was asked for, writes it, sorts it; None where it was timelines."""
     with loading():
         from audioid.identification import builtin
-        from audioid.identification.formats import WRITERS, Layout
+        from audioid.identification.formats import WRITERS, Layout, summary
         from audioid.identification.identify import find_recordings, identify, parts_of, tells_unknown
         from audioid.identification.together import among
 
@@ -247,7 +232,7 @@ def work(arguments: argparse.Namespace) -> Told | None:
             raise
     tell_passed_over(passed_over)
     if told.read and (arguments.out or sorter or sys.stderr.isatty()):
-        print(told.summary(), file=sys.stderr)
+        print(summary(told.outcomes), file=sys.stderr)
     if told.long:
         told_long = f"{told.long:,} far longer than the {told.heard:g} s that is heard of each"
         print(f"{told_long}; --window or --onsets names all of a recording", file=sys.stderr)

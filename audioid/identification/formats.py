@@ -2,15 +2,16 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from audioid.identification.identify import Answer
+from audioid.identification.identify import SILENT, Answer
 from audioid.identification.json_list import write_list
 from audioid.terminal import on_a_line
 
 UNKNOWN = "unknown?"
+OUTCOMES = ("named", "unknown", "of them disputed between the models", "with nothing to hear", "not read")
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,19 @@ class Layout:
     n_models: int = 1
 
 
-def summary(*, named: int, unknown: int, disputed: int, silent: int = 0, unread: int) -> str:
-    """What came of all recordings, such as `950 named, 30 unknown, 15 not read`."""
-    rest = {
-        "unknown": unknown,
-        "of them disputed between the models": disputed,
-        "with nothing to hear": silent,
-        "not read": unread,
-    }
-    return ", ".join([f"{named:,} named", *(f"{count:,} {what}" for what, count in rest.items() if count)])
+def outcomes(answer: Answer, n_models: int) -> Iterator[str]:
+    """Those of `OUTCOMES` that came of a recording about which so many models were asked."""
+    if answer.error is not None:
+        yield "with nothing to hear" if answer.error == SILENT else "not read"
+        return
+    yield "unknown" if answer.unknown else "named"
+    if answer.agree is not None and answer.agree < n_models:
+        yield "of them disputed between the models"
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """How often each outcome came of all recordings, such as `950 named, 30 unknown, 15 not read`."""
+    return ", ".join(f"{counts.get(each, 0):,} {each}" for each in OUTCOMES if counts.get(each) or each == "named")
 
 
 def write_table(answers: Iterable[Answer], layout: Layout, out: TextIO) -> None:

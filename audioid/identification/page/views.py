@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,9 +27,8 @@ from audioid.errors import AudioidError
 from audioid.files import stays_below
 from audioid.identification.answers import Model
 from audioid.identification.explanation import Explanation, explain
-from audioid.identification.formats import Layout, summary, write_csv, write_json
+from audioid.identification.formats import Layout, outcomes, summary, write_csv, write_json
 from audioid.identification.identify import (
-    SILENT,
     Answer,
     identify,
     judged,
@@ -140,7 +141,7 @@ def many_sounds(asked: Asked, uploads: Sequence[Upload], told: Told = lambda sha
         told(len(answers) / len(uploads))
     return _rendered(
         "many.html",
-        summary=_summary(answers, layout.n_models),
+        summary=summary(Counter(chain.from_iterable(outcomes(each, layout.n_models) for each in answers))),
         names=Counter(each.names[0][0] for each in answers if each.names and not each.unknown).most_common(),
         answers=answers[:MOST_ROWS],
         count=len(answers),
@@ -213,18 +214,6 @@ def known(asked: Asked) -> str:
 def failed(reason: str) -> str:
     """What stands where an answer would."""
     return _rendered("failed.html", reason=reason)
-
-
-def _summary(answers: Sequence[Answer], n_models: int) -> str:
-    read = [each for each in answers if each.error is None]
-    unknown, silent = sum(map(bool, (each.unknown for each in read))), sum(each.error == SILENT for each in answers)
-    return summary(
-        named=len(read) - unknown,
-        unknown=unknown,
-        disputed=sum(each.agree is not None and each.agree < n_models for each in read),
-        silent=silent,
-        unread=len(answers) - len(read) - silent,
-    )
 
 
 def note(text: str) -> str:
@@ -314,6 +303,11 @@ def _data(kind: str, content: bytes) -> str:
 
 
 def _rendered(template: str, **values: Any) -> str:
+    return sendable(_templates().get_template(template).render(**values))
+
+
+@cache
+def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -322,7 +316,7 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
-    return sendable(environment.get_template(template).render(**values))
+    return environment
 
 
 def _percent(share: float, digits: int = 0) -> str:
