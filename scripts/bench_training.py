@@ -88,7 +88,7 @@ def bare(settings: Settings, network: nn.Module, augment: nn.Module, data: Audio
     with clock():
         images, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.rows, data.targets))
         unseen, wanted = (torch.from_numpy(rows[data.split.val]) for rows in (data.rows, data.targets))
-        optimizer = AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
+        optimizer = AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay, fused=True)
         rise = round(warmup * budget.steps)
         schedule = lr_scheduler.LambdaLR(optimizer, lambda step: risen_cosine(step, rise, budget.steps))
         best, weights, step = math.inf, {}, 0

@@ -107,7 +107,8 @@ class ClassifierModule(LightningModule):
         if self.optimizer["name"] == "sgd":
             chosen = SGD(self._groups(), momentum=self.optimizer["momentum"], **rates)
         else:
-            chosen = AdamW(self._groups(), **rates)
+            # One pass over weights and moments, where Lightning lets it: in mixed precision it clips for no fused step.
+            chosen = AdamW(self._groups(), fused=not self.trainer.gradient_clip_val, **rates)
         match self.scheduler["name"]:
             case "cosine":
                 steps = int(self.trainer.estimated_stepping_batches)
