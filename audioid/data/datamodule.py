@@ -146,7 +146,7 @@ def eval_dataloader(
 def _loader(
     part: Dataset[B], batch_size: int, sampler: Sampler[Any] | None = None, drop_last: bool = False
 ) -> DataLoader[B]:
-    # Rows come from memory or from memory-mapped arrays: worker processes would only add copies.
+    # Rows come from memory or from files as they are: worker processes would only add copies.
     return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)
 
 

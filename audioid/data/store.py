@@ -33,6 +33,7 @@ FORMAT = 1
 SAY_WHO_WAITS = 10.0  # seconds
 # What an entry is called; whatever else lies where the store is told to be is none of its business.
 ENTRY_NAME = re.compile("[0-9a-f]{32}")
+AT_ONCE = 256  # rows that the disk is asked for together
 STALLED = 600.0  # seconds without a new row, after which the maker of an entry is taken to hang
 
 # Given positions in the checksums, one result for each in that order: a row, or the reason why there is none.
@@ -80,9 +81,13 @@ class StoredRows:
     def __getitem__(self, numbers: NDArray[np.intp]) -> Row:
         places = self._places[numbers]
         rows = np.empty((len(places), *self.stage.shape), dtype=np.float32)
-        for which in np.unique(places[:, 0]):
-            here = places[:, 0] == which
-            rows[here] = self._read(int(which), places[here, 1])
+        for first in range(0, len(places), AT_ONCE):
+            some = places[first : first + AT_ONCE]
+            of_each = {int(which): np.flatnonzero(some[:, 0] == which) for which in np.unique(some[:, 0])}
+            for which, here in of_each.items():
+                self._entry(which).expect(some[here, 1])
+            for which, here in of_each.items():
+                rows[first + here] = self._read(which, some[here, 1])
         return rows
 
     def only(self, numbers: NDArray[np.intp]) -> "StoredRows":
@@ -94,15 +99,22 @@ class StoredRows:
         return rows
 
     def _read(self, which: int, numbers: NDArray[np.intp]) -> Row:
-        folder = self._folders[which]
+        with self._usable(which):
+            return self._entry(which).read(numbers)
+
+    def _entry(self, which: int) -> Entry:
+        with self._usable(which):
+            return self._open.get(which) or self._open.setdefault(which, Entry(self._folders[which]))
+
+    @contextmanager
+    def _usable(self, which: int) -> Iterator[None]:
         try:
-            entry = self._open.get(which) or self._open.setdefault(which, Entry(folder))
-            entry.check(numbers)
+            yield
         except UnusableError as error:
+            folder = self._folders[which]
             with suppress(OSError):  # so that the next run makes the entry anew
                 (folder / "entry.json").unlink()
             raise AudioidError(f"{folder}: {error}; start again, and it is made anew") from error
-        return entry.rows[numbers]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
