@@ -143,6 +143,15 @@ def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path
     assert command(f"resume={Path('stopped').absolute()}") == 0
     assert lasting(Path("stopped")) == lasting(Path("whole"))
     assert Path("stopped/curves.csv").read_bytes() == Path("whole/curves.csv").read_bytes()
+    events = EventAccumulator("stopped").Reload()
+    assert [event.step for event in events.Scalars("training/loss/train")] == list(range(1, 61))
+    again = json.loads(Path("stopped/metrics.json").read_text())["seconds"]
+    # Of a finished run nothing is trained again, but what it took is still known.
+    Path("stopped/metrics.json").unlink()
+    assert command(f"resume={Path('stopped').absolute()}") == 0
+    assert json.loads(Path("stopped/metrics.json").read_text())["seconds"]["fit"] == pytest.approx(
+        again["fit"], rel=0.2
+    )
 
 
 def test_a_run_that_reached_its_goal_is_not_repeated(
@@ -222,21 +231,25 @@ def test_a_signed_picture_of_the_default_wavelet_trains(tones: Path, command: Co
     assert command(*on(tones, "transform=cwt", "image.amplitude_scale=signed", "trainer.max_epochs=1")) == 0
 
 
+PIXEL = ["trainer.precision=bf16-mixed", "model.depth=7", "image.size=64"]  # 64, 32, 16, 8, 4, 2, 1, and one more
+
+
 @pytest.mark.parametrize(
     ("more", "part"),
     [
         ("trainer.accelerator=gpu", "trainer.accelerator"),
         ("trainer.devices=4096", "trainer.devices"),
         ("trainer.precision=16-mixed", "trainer.precision"),
+        (PIXEL, "trainer.precision"),
         ("transform.wavelet=mexh", "transform.wavelet"),
     ],
 )
 def test_what_the_machine_or_the_choice_lacks_is_one_line(
-    more: str, part: str, tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+    more: str | list[str], part: str, tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if more == "trainer.accelerator=gpu" and torch.cuda.is_available():
+    if more in ("trainer.accelerator=gpu", PIXEL) and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert command(*on(tones), more) == 1
+    assert command(*on(tones), *([more] if isinstance(more, str) else more)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {part}: ")
 

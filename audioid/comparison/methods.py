@@ -87,19 +87,36 @@ def _pictures(comparison: Comparison, run: Run) -> str:
     value = run.settings.get
     if value("audio.sample_rate") is None:
         return ""
-    arms, rate = [], value("audio.sample_rate", "")
-    for summary in comparison.summaries:
-        settings = summary.arm.runs[0].settings
-        options = [f"{k.removeprefix('transform.')} {v}" for k, v in settings.items() if k.startswith("transform.")]
-        told = f" ({', '.join(each for each in options if not each.endswith(' None'))})" if options else ""
-        arms.append(f"{summary.arm.name}{told}")
+    firsts = {summary.arm.name: summary.arm.runs[0] for summary in comparison.summaries}
+    axes = {name: _axis(first) for name, first in firsts.items()}
+    is_shared, arms = len(set(axes.values())) == 1, []
+    for name, first in firsts.items():
+        told = [*([] if is_shared else [axes[name]]), *_transform(first)]
+        arms.append(f"{name} ({', '.join(told)})" if told else name)
+    rate = value("audio.sample_rate", "")
     hertz = f"{int(rate):,}" if rate.isdecimal() else rate
     return (
         f"{_clips(value('audio.windows'))} of {_lengths(comparison)} at {hertz} Hz became images of "
-        f"{value('image.size')} x {value('image.size')} values from {value('image.f_min')} to "
-        f"{value('image.f_max')} Hz ({value('image.frequency_scale')} rows, {value('image.amplitude_scale')} values): "
+        f"{value('image.size')} x {value('image.size')} values{f', {axes[next(iter(axes))]}' * is_shared}: "
         f"{'; '.join(arms)}."
     )
+
+
+def _axis(run: Run) -> str:
+    """Such as `log rows from 40.0 to 10000.0 Hz, decibel values`."""
+    value = run.settings.get
+    rows = f"{value('image.frequency_scale')} rows from {value('image.f_min')} to {value('image.f_max')} Hz"
+    if value("transform.scales", "None") != "None":
+        rows = "a row for each scale"
+    return f"{rows}, {value('image.amplitude_scale')} values"
+
+
+def _transform(run: Run) -> list[str]:
+    """The options of the picture, such as `n_fft 2048`, with the lengths that `auto` came to."""
+    options = {k.removeprefix("transform."): v for k, v in run.settings.items() if k.startswith("transform.")}
+    came_to = {"n_fft": run.n_fft, "win_length": run.win_length}
+    options |= {key: str(length) for key, length in came_to.items() if key in options and length is not None}
+    return [f"{key} {value}" for key, value in options.items() if value != "None"]
 
 
 def _clips(windows: str | None) -> str:
@@ -235,7 +252,8 @@ def _sureness(comparison: Comparison) -> str:
         )
         if before is None or after is None:
             return ""
-        text = f"{summary.arm.name} by {100 * after:.1f} points of probability ({100 * before:.1f} before)"
+        text = f"{summary.arm.name} by {100 * after:.1f} points of probability"
+        text += f" ({100 * before:.1f} before)" * any(run.n_val for run in runs)
         shares = (
             (known, "test recordings"),
             (generated, "generated sounds of all kinds"),
@@ -243,9 +261,11 @@ def _sureness(comparison: Comparison) -> str:
         )
         rejected = ", ".join(f"{100 * share:.0f} % of {what}" for share, what in shares if share is not None)
         told.append(f"{text}{f', calling unknown {rejected}' if rejected else ''}")
+    was_fitted = any(run.n_val for summary in comparison.summaries for run in summary.arm.runs)
+    how = "were calibrated by a temperature fitted on" if was_fitted else "are as the networks give them, without"
     return (
-        f"Probabilities were calibrated by a temperature fitted on validation data; on test data they are off "
-        f"(expected calibration error, 15 bins) for {'; for '.join(told)}."
+        f"Probabilities {how} validation data; on test data they are off (expected calibration error, 15 bins) for "
+        f"{'; for '.join(told)}."
     )
 
 

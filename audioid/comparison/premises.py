@@ -35,6 +35,7 @@ def warnings(arms: Sequence[Arm], evidence: Evidence, measure: Measure, margin: 
         *_shifts(arms),
         *_stopped_early(arms),
         *_saturation(arms),
+        *_uneven(runs, measure),
         *_partners(arms),
         *_records(runs, evidence),
         *_cost(arms),
@@ -139,6 +140,14 @@ def _settings(arms: Sequence[Arm]) -> Iterator[str]:
             continue
         what = "had different budgets" if key in BUDGET else "do not share"
         yield f"The arms {what}: {key} is {told}." if key in BUDGET else f"The arms {what} {key}: {told}."
+
+
+def _uneven(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
+    if measure.key == "test_macro_f1" and any(run.uneven_classes for run in runs):
+        yield (
+            "The labels are uneven, so the verdict is about macro F1, in which each counts alike; "
+            "trainer.class_weights=balanced lets each count alike in training too."
+        )
 
 
 def _shifts(arms: Sequence[Arm]) -> Iterator[str]:

@@ -69,6 +69,8 @@ class Metrics(Section):
     unknown_rejected: Share | None = None
     clip_seconds: Annotated[float, Field(gt=0)] | None = None
     frequency_shift: Share | None = None
+    n_fft: Count | None = None
+    win_length: Count | None = None
     n_train: Count
     n_val: Count
     n_test: Annotated[int, Field(ge=1)]

@@ -5,7 +5,7 @@ import os
 import torch
 
 from audioid.errors import AudioidError
-from audioid.schema import Settings
+from audioid.schema import CnnSettings, Settings
 
 
 def device_of(settings: Settings) -> str:
@@ -24,4 +24,19 @@ def device_of(settings: Settings) -> str:
         raise AudioidError(f"trainer.devices: {devices} are asked for, and {there} there; lower it")
     if settings.trainer.precision == "16-mixed" and device == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
+    if device == "cpu":
+        _refuse_one_pixel(settings)
     return device
+
+
+def _refuse_one_pixel(settings: Settings) -> None:
+    """Of convolutions of one pixel in bfloat16 oneDNN leaves gradients of weights that meet nothing but padding as they
+    lay in memory (PyTorch 2.11)."""
+    model, size = settings.model, settings.image.size
+    if settings.trainer.precision != "bf16-mixed" or not isinstance(model, CnnSettings):
+        return
+    if size <= 2 ** (model.depth if model.blocks else model.depth - 1):  # what the last of them is given
+        raise AudioidError(
+            f"trainer.precision: bf16-mixed cannot train convolutions of a single pixel on a processor, to which "
+            f"model.depth={model.depth} brings images of {size}; lower it, or choose 32-true"
+        )

@@ -67,17 +67,26 @@ class ProgressBar(Checkpoint):
 
 
 class Course(Callback):
-    """Writes into each checkpoint which `max_epochs` the run has had, the first first, whether it ended early, and
-    which weights it began with."""
+    """Writes into each checkpoint which `max_epochs` the run has had, the first first, whether it ended early, which
+    weights it began with, and what its epochs took, `seconds` of which lie behind it.
 
-    def __init__(self, max_epochs: list[int], pretrained: dict[str, str] | None) -> None:
-        self.max_epochs, self.pretrained = max_epochs, pretrained
+    Of `runs` at once each has its share of the time.
+    """
+
+    def __init__(
+        self, max_epochs: list[int], pretrained: dict[str, str] | None, *, seconds: float = 0.0, runs: int = 1
+    ) -> None:
+        self.max_epochs, self.pretrained, self.seconds, self.runs = max_epochs, pretrained, seconds, runs
+        self.since = time.monotonic()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         ended_early = trainer.should_stop
         checkpoint["course"] = {
-            "max_epochs": self.max_epochs, "ended_early": ended_early, "pretrained": self.pretrained
-        }  # fmt: skip
+            "max_epochs": self.max_epochs,
+            "ended_early": ended_early,
+            "pretrained": self.pretrained,
+            "seconds": self.seconds + (time.monotonic() - self.since) / self.runs,
+        }
 
 
 class Curves(Checkpoint):

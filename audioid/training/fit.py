@@ -29,7 +29,8 @@ BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "ma
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run has behind it: epochs, the `max_epochs` it has had, the first first, and whether it ended early.
+    """What a run has behind it: epochs, the `max_epochs` it has had, the first first, whether it ended early, and the
+    seconds that its epochs took.
 
     `pretrained` is what `metrics.json` says of the weights that its features began with, None for initial weights.
     """
@@ -39,6 +40,7 @@ class Progress:
     ended_early: bool = False
     digest: str | None = None  # of its recordings
     pretrained: dict[str, str] | None = None
+    seconds: float = 0.0
 
     def is_over(self, max_epochs: int) -> bool:
         """Whether nothing is left to train."""
@@ -80,7 +82,7 @@ def fit(
     if not len(prepared.split.val):
         refuse_needs_of_validation(settings)
     has_validation = len(prepared.split.val) > 0
-    callbacks = [reporter, Course(known, progress.pretrained)]
+    callbacks = [reporter, Course(known, progress.pretrained, seconds=progress.seconds)]
     callbacks += choosing(settings, budget, progress, folder, has_validation=has_validation)
     if not settings.trainer.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
@@ -115,6 +117,8 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
         if not progress.is_over(trainer.max_epochs or 0):
             trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
+            if reached < (trainer.max_epochs or 0) and trainer.is_global_zero:
+                print(f"  ended after epoch {reached}: trainer.patience is over, the best epoch is kept", flush=True)
     except SystemExit as stop:
         kept = "go on" if last.exists() else "nothing was kept yet; begin again"
         again = f"{kept} with: {program('train')} resume='{folder}'"
@@ -165,6 +169,7 @@ def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
             course["ended_early"],
             recordings,
             course.get("pretrained"),  # older checkpoints do not say: there was no such choice
+            course.get("seconds", 0.0),  # nor these
         )
     except Exception as error:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error

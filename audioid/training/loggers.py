@@ -171,6 +171,16 @@ def _(logger: WandbLogger, name: str, waveform: NDArray[Any], sample_rate: int) 
 
 
 @singledispatch
+def go_on(logger: Logger, epochs: int) -> None:
+    """Before the first thing logged: of epochs after so many, whatever an earlier process logged is trained again."""
+
+
+@go_on.register
+def _(logger: TensorBoard, epochs: int) -> None:
+    logger._kwargs["purge_step"] = epochs + 1  # for the writer, which Lightning makes when it is first asked
+
+
+@singledispatch
 def close(logger: Logger, status: str) -> None:
     """After the last thing logged; `status` is `success` or `failed`."""
     logger.finalize(status)

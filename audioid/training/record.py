@@ -27,6 +27,7 @@ from audioid.schema import Settings
 from audioid.training.evaluate import Evaluation
 from audioid.training.fit import Fitted
 from audioid.training.sureness import JudgedSureness
+from audioid.transforms.windows import window_lengths
 
 LIBRARIES = ("torch", "torchaudio", "pytorch-lightning", "PyWavelets", "numpy", "scipy", "soundfile", "soxr")
 MOST_FEATURES = 64
@@ -95,6 +96,7 @@ def metrics_of(
         "n_test_near_duplicate_in_train": _met_in_training(near_duplicates, parts),
         "clip_seconds": settings.audio.seconds,
         "frequency_shift": settings.augment.model_dump().get("frequency_shift"),  # not every package's changes have it
+        **_windows(settings),
         "uneven_classes": are_uneven(index.table["label"].value_counts()),
         "train_accuracy": evaluation.accuracy["train"],
         "val_accuracy": evaluation.accuracy.get("val"),
@@ -113,6 +115,16 @@ def metrics_of(
         "commit": commit(),
         "versions": versions(),
     }
+
+
+def _windows(settings: Settings) -> dict[str, int]:
+    """The samples that `n_fft` and `win_length` stand for, where the picture has them."""
+    transform, rate = settings.transform.model_dump(), settings.audio.sample_rate
+    if not {"n_fft", "win_length"} <= set(transform):
+        return {}
+    samples = round(rate * settings.audio.model_dump()["seconds"])
+    lengths = window_lengths(transform["n_fft"], transform["win_length"], rate, samples)
+    return dict(zip(("n_fft", "win_length"), lengths, strict=True))
 
 
 def _met_in_training(groups: NDArray[Any] | None, parts: SplitIndices) -> int | None:

@@ -20,7 +20,7 @@ from audioid.training.cost import cost
 from audioid.training.evaluate import calibrated, evaluate
 from audioid.training.everything import learn_everything
 from audioid.training.fit import fit, read_progress
-from audioid.training.loggers import opened
+from audioid.training.loggers import go_on, opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
@@ -56,6 +56,8 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         progress = read_progress(folder, budget, prepared.index.digest)
         if not progress.epochs:
             progress = begun([classifier], settings)
+        for logger in loggers:
+            go_on(logger, progress.epochs)
         claim(folder, asked, overrides)
         values = asked.model_dump()
         reporter = Reporter(values, hyperparameters(values, overrides))
@@ -89,13 +91,15 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     write_predictions(folder / "predictions.csv", prepared, evaluation.log_probabilities["test"], near)
     # The last file: a run without it is not done.
     metrics = metrics_of(settings, prepared, fitted, evaluation, judged, near)
-    times = {"parallel_seeds": 1, "seconds": watch.seconds, "peak_memory_mib": memory.peak_mib}
+    # With the epochs from before it was stopped.
+    seconds = watch.seconds | {key: round(watch.seconds[key] + progress.seconds, 3) for key in ("fit", "total")}
+    times = {"parallel_seeds": 1, "seconds": seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
     if judged:
         print(f"  {judged.told}")
     if settings.fit == "everything":
         print(f"  for use: {folder / EVERYTHING / 'model'}; expect of it what is said of the network judged here")
-    print(f"  test accuracy {metrics['test_accuracy']:.3f}, {watch.seconds['total']:.0f} s, in {folder}", flush=True)
+    print(f"  test accuracy {metrics['test_accuracy']:.3f}, {seconds['total']:.0f} s, in {folder}", flush=True)
 
 
 def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) -> None:
@@ -131,6 +135,7 @@ def quiet() -> None:
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*`srun` command is available.*")
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
     warnings.filterwarnings("ignore", "Glyph .* missing from font")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")

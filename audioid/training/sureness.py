@@ -82,9 +82,9 @@ class JudgedSureness:
     @property
     def told(self) -> str:
         """What a user can expect of the model's answers."""
-        text = (
-            f"probabilities off by {100 * self.ece:.1f} points ({100 * self.ece_uncalibrated:.1f} before calibration)"
-        )
+        text = f"probabilities off by {100 * self.ece:.1f} points"
+        if float(self.sureness.temperature) != 1.0:
+            text += f" ({100 * self.ece_uncalibrated:.1f} before calibration)"
         shares = {
             "what it should know": self.known_rejected,
             "generated sounds of all kinds": self.generated_rejected,

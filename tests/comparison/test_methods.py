@@ -36,7 +36,7 @@ def test_the_paragraph_tells_what_was_done(study: Study) -> None:
         "parted by 5 folds, near-duplicates and given groups kept on one side",
         "(on average) 300 recordings to train on, 100 to choose the epoch and 100 to judge",
         "3 splits and 1 seed",
-        "Clips of 1.0 s at 22,050 Hz became images of 100 x 100 values from 40.0 to 10000.0 Hz",
+        "became images of 100 x 100 values, log rows from 40.0 to 10000.0 Hz, decibel values: cwt (",
         "cwt (padding zero); fft (padding zero)",
         "243,811 weights",
         "trained for 20 epochs",
@@ -153,6 +153,28 @@ def test_the_paragraph_says_what_to_expect_of_answers(write_run: Any, tmp_path: 
     assert "for cwt by 2.0 points of probability (10.0 before), calling unknown 5 % of test recordings, 80 % of" in text
     assert "; for fft by 3.1 points of probability (10.0 before), calling unknown 5 % of test recordings" in text
     assert "unknown recordings" not in text
+
+
+def test_what_was_not_calibrated_is_not_said_to_be(write_run: Any, tmp_path: Path) -> None:
+    for transform in ("cwt", "fft"):
+        sure = {"test_ece_uncalibrated": 0.1, "test_ece": 0.1, "known_rejected": 0.05}
+        write_run(transform, 0, 0.9, **sure, n_val=0, val_accuracy=None, val_loss=None)
+    text = paragraph(tmp_path)
+    assert "are as the networks give them, without validation data" in text
+    assert "before)" not in text
+
+
+def test_each_arm_has_its_own_axis_and_window(write_run: Any, tmp_path: Path) -> None:
+    shared = {"audio": {"sample_rate": 22050, "seconds": 1.0}}
+    image = {"size": 100, "f_min": 40.0, "f_max": 10000.0, "frequency_scale": "log", "amplitude_scale": "signed"}
+    scales = {"name": "cwt", "wavelet": "mexh", "scales": [1, 199]}
+    write_run("cwt", 0, 0.9, settings=shared | {"image": image, "transform": scales})
+    image = image | {"frequency_scale": "mel", "amplitude_scale": "decibel", "f_max": 11025.0}
+    windows = {"name": "fft", "n_fft": "auto", "win_length": "auto"}
+    write_run("fft", 0, 0.9, settings=shared | {"image": image, "transform": windows}, n_fft=2048, win_length=1024)
+    text = paragraph(tmp_path)
+    assert "cwt (a row for each scale, signed values, scales [1, 199], wavelet mexh)" in text
+    assert "fft (mel rows from 40.0 to 11025.0 Hz, decibel values, n_fft 2048, win_length 1024)" in text
 
 
 def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:

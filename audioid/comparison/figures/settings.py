@@ -134,7 +134,7 @@ def _scale_seconds(axes: Axes) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_yticks([], minor=True)
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * np.nanmax(seconds))  # so that no marker is cut
     axes.set_ylabel("fitting / s a run")
 
 

@@ -50,7 +50,7 @@ def fit(
     augment = augmentation(learners[0].classifier, prepared, first)
     runs = []
     for each in learners:
-        callbacks = [each.reporter, Course([budget.epochs], progress.pretrained)]
+        callbacks = [each.reporter, Course([budget.epochs], progress.pretrained, runs=len(learners))]
         callbacks += choosing(each.settings, budget, progress, each.folder, has_validation=has_validation)
         callbacks += [Curves(each.folder)] if records else []
         module = learning(each.classifier, augment, each.settings, prepared, progress)

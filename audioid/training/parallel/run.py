@@ -16,7 +16,7 @@ from audioid.training.build import build, with_other_seed
 from audioid.training.cost import cost
 from audioid.training.evaluate import Evaluation, calibrated, evaluate
 from audioid.training.fit import Fitted
-from audioid.training.loggers import opened
+from audioid.training.loggers import go_on, opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.parallel.fit import Learner, fit
 from audioid.training.pitch import with_frequency_shift
@@ -60,6 +60,8 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
             claim(plan.folder, plan.settings, plan.overrides)
             values = plan.settings.model_dump()
             loggers = opening.enter_context(opened(settings.logger, plan.folder))
+            for logger in loggers:
+                go_on(logger, 0)
             reporter = Reporter(values, hyperparameters(values, plan.overrides))
             learners.append(Learner(classifier, own, plan.folder, loggers, reporter))
         with watch("fit"):
