@@ -1,6 +1,7 @@
 """Training: from a classifier with initial weights to the one of the epoch to keep, over stops if need be."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +66,12 @@ def fit(
     budget: Budget,
     progress: Progress,
     loggers: list[Logger],
-    reporter: Callback,
+    watching: Sequence[Callback] = (),
 ) -> Fitted | None:
     """Trains the classifier and gives it the weights of the epoch to keep; goes on from a checkpoint, if any.
 
-    None where there is nothing to judge: on all devices but the first, and after `fast_dev_run`.
+    None where there is nothing to judge: on all devices but the first, and after `fast_dev_run`. `watching` are
+    callbacks beside those of every training.
 
     Raises:
         AudioidError: training diverged, or the settings do not go with the sizes of the parts.
@@ -80,7 +82,7 @@ def fit(
     if not len(prepared.split.val):
         refuse_needs_of_validation(settings)
     has_validation = len(prepared.split.val) > 0
-    callbacks = [reporter, Course(known, progress.pretrained)]
+    callbacks = [*watching, Course(known, progress.pretrained)]
     callbacks += choosing(settings, budget, progress, folder, has_validation=has_validation)
     if not settings.trainer.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
