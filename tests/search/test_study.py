@@ -115,7 +115,9 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
     for taken in (search.take(), search.take()):
         assert taken
         taken.lock.release()
-    another = begun(tmp_path, spaces={"cwt": SPACES["cwt"] | {"transform.wavelet": CategoricalDistribution(("morl",))}})
+    another = begun(
+        tmp_path, spaces={"cwt": {**SPACES["cwt"], "transform.wavelet": CategoricalDistribution(("morl",))}}
+    )
     with pytest.raises(AudioidError, match="its search has another space"):
         another.take()
 
