@@ -170,7 +170,8 @@ def _chosen_by_experiment(
     """The configuration with Hydra's part, but for what is swept; None where no experiment is chosen."""
     if not any(override.key_or_group == "experiment" for override in overrides):
         return None
-    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    # The transform too: most experiments sweep it, and a key of one need not be a key of the default.
+    swept = {"transform", *(override.key_or_group for override in overrides if override.is_sweep_override())}
     plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
     return _composed([*_place(config_dir), *plain], config_name, with_hydra=True)
 

@@ -2,8 +2,8 @@
 
 `experiment=tune` on the built-in corpus, killed twice at random moments with SIGKILL to it and all that it started, and
 gone on with each time. A trial is done twice where its result changes, lost where it has none at the end; `resumed` are
-those that were running when they were killed. With --whole then the same by a search that nobody stops, whose trials must
-be alike to the last digit.
+those that were running when they were killed. With --whole then the same by a search that nobody stops, whose trials
+must be alike to the last digit.
 
 --quick has few and tiny trials, and implies --whole.
 """

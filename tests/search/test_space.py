@@ -1,5 +1,7 @@
 """What a search makes of overrides."""
 
+from pathlib import Path
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -84,3 +86,17 @@ def test_one_value_takes_a_line_out_and_so_does_an_option_without_the_key() -> N
         "augment.time_mask",
         "transform.win_length",
     } | ({"model.width"})
+
+
+def test_a_key_of_one_arm_may_have_one_value() -> None:
+    for experiment in ("compare", "tune"):
+        arguments = check_command_line([f"experiment={experiment}", "data=synthetic", "transform.wavelet=mexh"])
+        assert "transform.wavelet=choice(mexh)" in arguments
+        assert "transform=fft,cwt" in arguments
+
+
+def test_weights_to_start_from_stay_where_nothing_that_hangs_on_them_is_searched(tones: Path) -> None:
+    alike = ["model.width=32", "model.depth=4", "transform.win_length=auto", "transform.wavelet=cmor1.5-1.0"]
+    for pinned, is_kept in ((alike, True), (alike[1:], False)):
+        arguments = check_command_line(["experiment=tune", "data=folder", f"data.root={tones}", *pinned])
+        assert ("model.pretrained='none'" not in arguments) == is_kept
