@@ -10,17 +10,25 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from audioid.errors import AudioidError
 from audioid.jobs import PROTOCOL, Swept, applying, jobs, swept_options
 from audioid.overrides import Options, alternatives, is_single, text_of
+from audioid.schema import FREE_ON_RESUME
 
 ARM = "transform"
 SEARCHED = ("audio", "image", "transform", "augment", "model", "optimizer", "scheduler", "data.batch_size")
+
+# What trials of one search may have otherwise: as for a run that goes on, but all have the same budget.
+FREE = tuple(key for key in FREE_ON_RESUME if not key.startswith("trainer.max_"))
 
 Space = Mapping[str, BaseDistribution]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search: the space of each arm, what all runs have in common, and the runs that judge."""
+    """A search: the space of each arm, what all runs have in common, and the runs that judge.
 
+    `asked` are the overrides that no trial of the same search may have otherwise.
+    """
+
+    asked: Sequence[str]
     spaces: Mapping[str, Space]
     common: Sequence[str]
     judging: Sequence[tuple[str, ...]]
@@ -55,7 +63,9 @@ def plan_of(overrides: Sequence[Override], options: Options) -> Plan:
         if each.key_or_group not in (ARM, "split.seed") and (not each.is_sweep_override() or is_single(each))
     ]
     arms = [text for each in last if each.key_or_group == ARM for text in alternatives(each, options)]
+    asked = [text for text in (*common, unseen, *map(text_of, searched)) if not text.startswith(FREE)]
     return Plan(
+        sorted(asked),
         {arm.partition("=")[2]: _space_of(arm, space, swept) for arm in arms},
         [*common, unseen],
         jobs(protocol, options),

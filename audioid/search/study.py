@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from audioid.search.space import Space, texts_of
 
 FOLDER, FILE = "search", "trials.sqlite3"  # of a sweep's folder, and therein
 TRIALS = "trials"  # of a sweep's folder: holds those of the trials
+ASKED = "asked"  # of a study's attributes
 PATIENCE = 60.0  # seconds to wait for another process to have written
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -45,10 +46,12 @@ class Search:
     """The trials of each arm in a sweep's folder: so many as are asked for, judged by `trainer.best_by`.
 
     Raises:
-        AudioidError: it has ended with fewer trials, and its best settings are judged already.
+        AudioidError: it was begun with other settings, or has ended with fewer trials, and its best are judged.
     """
 
-    def __init__(self, sweep: Path, spaces: Mapping[str, Space], *, trials: int, seed: int, best_by: str) -> None:
+    def __init__(
+        self, sweep: Path, spaces: Mapping[str, Space], *, asked: Sequence[str], trials: int, seed: int, best_by: str
+    ) -> None:
         self.sweep, self.spaces, self.trials, self.seed, self.best_by = sweep, spaces, trials, seed, best_by
         (sweep / FOLDER).mkdir(parents=True, exist_ok=True)
         with self.locked("take"):
@@ -62,8 +65,20 @@ class Search:
                 )
                 for arm in spaces
             }
+            for study in self.studies.values():
+                self._check(study, list(asked))
         if (sweep / FOLDER / "search.json").exists() and any(len(self.of(arm)) < trials for arm in spaces):
             raise AudioidError(f"tune.trials: the search in {sweep} has ended with fewer; start another sweep")
+
+    def _check(self, study: optuna.Study, asked: list[str]) -> None:
+        """Holds the trials of a study to the same settings but for what they try."""
+        known = study.user_attrs.get(ASKED)
+        if known is None:
+            study.set_user_attr(ASKED, asked)
+        elif other := sorted({*known} ^ {*asked}):
+            key = other[0].partition("=")[0]
+            begun = next((text for text in known if text.startswith(f"{key}=")), f"no {key}")
+            raise AudioidError(f"{key}: the search in {self.sweep} has {begun}; say the same, or start another sweep")
 
     def locked(self, name: str) -> FileLock:
         """A lock that one process holds at a time."""
@@ -126,8 +141,9 @@ class Search:
             raise AudioidError(f"{taken.folder.name}: {line} (the search stopped; mend it, and go on)")
         state = TrialState.COMPLETE if outcome["state"] == "complete" else TrialState.PRUNED
         value = outcome["value"] if state == TrialState.COMPLETE else None
-        told = self.studies[taken.arm].tell(taken.number, value, state)
-        taken.lock.release()
+        with self.locked("take"):  # or another would find it running, and with nobody who runs it
+            told = self.studies[taken.arm].tell(taken.number, value, state)
+            taken.lock.release()
         return told
 
     def is_over(self) -> bool:

@@ -74,7 +74,7 @@ class SearchingSweeper(ApplyingSweeper):
         plan = plan_of(overrides, {group: loader.get_group_options(group) for group in groups})
         sweep, tune = Path(self.config.hydra.sweep.dir), self.config.tune
         best_by = self.config.trainer.best_by
-        search = Search(sweep, plan.spaces, trials=tune.trials, seed=tune.seed, best_by=best_by)
+        search = Search(sweep, plan.spaces, asked=plan.asked, trials=tune.trials, seed=tune.seed, best_by=best_by)
         run_trials(search, plan, self.launch, at_once=tune.at_once)
         with search.locked("judging"):
             found = judging(search, plan)

@@ -47,6 +47,7 @@ def test_judges_have_the_best_of_their_arm_on_splits_that_no_trial_has() -> None
     assert plan.trial("cwt", ["model.depth=2"]) == ("image.size=32", "split.seed=2", "transform=cwt", "model.depth=2")
     judges = plan.judges({"fft": ["model.depth=3"], "cwt": ["model.depth=4"]})
     assert len(judges) == len(set(judges)) == 12
+    assert plan.asked == ["image.size=32", "model.depth=range(1,5)", "split.seed=2"]
     assert ("image.size=32", "split.seed=3", "split.fold=1", "transform=cwt", "model.depth=4") in judges
     assert {job[-1] for job in judges if "transform=fft" in job} == {"model.depth=3"}
 

@@ -1,6 +1,7 @@
 """The trials of a search: as many as were asked for, each once, whoever dies."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -21,8 +22,14 @@ SPACES: dict[str, Space] = {
 }
 
 
-def begun(sweep: Path, trials: int = 3, seed: int = 0, spaces: dict[str, Space] | None = None) -> Search:
-    return Search(sweep, spaces or SPACES, trials=trials, seed=seed, best_by="val_loss")
+def begun(
+    sweep: Path,
+    trials: int = 3,
+    seed: int = 0,
+    spaces: dict[str, Space] | None = None,
+    asked: Sequence[str] = ("image.size=32",),
+) -> Search:
+    return Search(sweep, spaces or SPACES, asked=asked, trials=trials, seed=seed, best_by="val_loss")
 
 
 def end(search: Search, taken: Taken) -> None:
@@ -120,6 +127,12 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AudioidError, match="its search has another space"):
         another.take()
+
+
+def test_trials_of_one_search_differ_in_nothing_else(tmp_path: Path) -> None:
+    begun(tmp_path)
+    with pytest.raises(AudioidError, match=r"^image\.size: the search in .* has image\.size=32; say the same"):
+        begun(tmp_path, asked=["image.size=64"])
 
 
 def test_a_search_that_has_ended_takes_no_more_trials(tmp_path: Path) -> None:
