@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 ifneq ($(TORCH_INDEX),)
 	$(RUN) -m pip install --quiet --no-deps --constraint requirements.lock --index-url $(TORCH_INDEX) torch torchaudio
 endif
-	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev,launchers,export,serve]'
+	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[dev,launchers,export,serve,tune]'
 	touch $@
 
 compare: $(READY) ## The main job: both transforms over five folds, twice, on the built-in corpus, and their comparison

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,17 @@ from audioid import overrides as command_line
 from audioid import registry, rules
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
-from audioid.jobs import PARALLEL, applying, in_parallel, jobs, sample_choices, sample_jobs, swept_options
+from audioid.jobs import (
+    PARALLEL,
+    PROTOCOL,
+    applying,
+    has_key,
+    in_parallel,
+    jobs,
+    sample_choices,
+    sample_jobs,
+    swept_options,
+)
 from audioid.naming import run_name
 from audioid.overrides import FREE_KEY, alternatives, check_names, is_single, parse, text_of
 from audioid.pretrained import Beginning, beginning_of
@@ -32,6 +43,7 @@ from audioid.schema import OPTIONS, CnnSettings, Section, Settings
 from audioid.validation import checked, checked_option
 
 PACKAGE = Path(__file__).parent
+SEARCHING = ".SearchingSweeper"
 MOST_FOLDS = 1000  # whose runs have seeds of their own
 # Inside the package once installed, beside it in a checkout.
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
@@ -78,7 +90,9 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         more_flags, texts = command_line.resumed(folder, more, _own_options(config_dir))
         flags, overrides = [*flags, *more_flags], parse(texts)
     _check_names(overrides, options)
-    if not resume and not found.cfg and (more := _swept_by_experiment(overrides, config_dir, config_name)):
+    chosen = None if found.cfg else _chosen_by_experiment(overrides, config_dir, config_name)
+    is_search = chosen is not None and str(chosen.hydra.sweeper._target_).endswith(SEARCHING)
+    if not resume and chosen and (more := _swept_by_experiment(overrides, chosen, is_search=is_search)):
         keys = {override.key_or_group for override in more}
         overrides = [*(each for each in overrides if each.key_or_group not in keys), *more]
         _check_names(overrides, options)
@@ -97,10 +111,15 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
     command_line.check_launcher(overrides)
-    command_line.refuse_intervals(overrides)
+    if is_search:
+        _check_space(overrides, options)
+    else:
+        command_line.refuse_intervals(overrides)
     by_themselves = dict[bool, Beginning]()
     for settings in _checked_jobs(overrides, options, config_name, config_dir):
         rules.check_places(settings.data)
+        if is_search:
+            rules.check_search(settings)
         if is_sweep and settings.trainer.devices > 1:
             raise AudioidError("trainer.devices: a sweep gives each run one device; leave it at 1")
         if not resume:  # the weights of what goes on are in its checkpoints
@@ -112,7 +131,9 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         overrides = [*overrides, *parse(["model.pretrained=none"])]
     arguments = [*flags, *command_line.keep_swept_options(overrides)]
     swept = [each.key_or_group for each in overrides if each.is_sweep_override() and not is_single(each)]
-    if not swept or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
+    if is_search:  # what is searched is the same in all runs of an arm
+        swept = [key for key in swept if key in PROTOCOL]
+    if not (swept or is_search) or any(override.key_or_group == "hydra.sweep.subdir" for override in overrides):
         return arguments
     return [*arguments, SWEPT_NAME.format(",".join(swept))]
 
@@ -143,20 +164,47 @@ def _with_seeds(overrides: Sequence[Override], count: int, config_dir: Path | No
     return [*(each for each in overrides if each.key_or_group != "seed"), *parse([f"seed={seeds}"])]
 
 
-def _swept_by_experiment(overrides: Sequence[Override], config_dir: Path | None, config_name: str) -> list[Override]:
+def _chosen_by_experiment(
+    overrides: Sequence[Override], config_dir: Path | None, config_name: str
+) -> DictConfig | None:
+    """The configuration with Hydra's part, but for what is swept; None where no experiment is chosen."""
+    if not any(override.key_or_group == "experiment" for override in overrides):
+        return None
+    # The transform too: most experiments sweep it, and a key of one need not be a key of the default.
+    swept = {"transform", *(override.key_or_group for override in overrides if override.is_sweep_override())}
+    plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
+    return _composed([*_place(config_dir), *plain], config_name, with_hydra=True)
+
+
+def _check_space(overrides: Sequence[Override], options: Mapping[str, set[str]]) -> None:
+    """Raises AudioidError where a search cannot be made of the overrides."""
+    if find_spec("optuna") is None:
+        raise AudioidError("experiment=tune: needs the package optuna; pip install 'audioid[tune]'")
+    from audioid.search.space import plan_of
+
+    plan_of(overrides, options)
+
+
+def _swept_by_experiment(overrides: Sequence[Override], config: DictConfig, *, is_search: bool) -> list[Override]:
     """What an experiment sweeps, as its own part of `hydra.sweeper` says, or for the same key the command line.
 
     The transform varies fastest, so that its arms take turns and have what else the machine does in equal parts: an
-    experiment that builds on another can only add its key behind that one's.
+    experiment that builds on another can only add its key behind that one's. A search goes without the keys of its
+    space that none of the chosen options has.
     """
-    if not any(override.key_or_group == "experiment" for override in overrides):
-        return []
-    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-    plain = [text_of(each) for each in overrides if not swept & {each.key_or_group, each.key_or_group.split(".")[0]}]
-    hydra = _composed([*_place(config_dir), *plain], config_name, with_hydra=True).hydra
     given = {override.key_or_group: override for override in overrides}
-    params = sorted((hydra.sweeper.params or {}).items(), key=lambda item: item[0] == "transform")
-    return [given.get(key) or parse([f"{key}={values}"])[0] for key, values in params]
+    params = sorted((config.hydra.sweeper.params or {}).items(), key=lambda item: item[0] == "transform")
+    found = {key: given.get(key) or parse([f"{key}={values}"])[0] for key, values in params}
+
+    def applies(key: str) -> bool:
+        group, _, name = key.partition(".")
+        if not is_search or key in given or group not in OPTIONS or not name:
+            return True
+        choice = found.get(group) or given.get(group)
+        options = [text.partition("=")[2] for text in alternatives(choice, {})] if choice else [config[group].name]
+        return any(has_key(group, option, name) for option in options)
+
+    return [override for key, override in found.items() if applies(key)]
 
 
 def validate(config: DictConfig) -> Settings:

@@ -10,6 +10,13 @@ class AudioidError(Exception):
     """Bad input, told in one line: the file or key, what is wrong, what to do next."""
 
 
+class DivergedError(AudioidError):
+    """The loss of a training is no number."""
+
+    def __init__(self) -> None:
+        super().__init__("optimizer.lr: training diverged, its loss is no number; lower it")
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """What to do about a name that is not there: the nearest that is, or where all of them are listed."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.7)

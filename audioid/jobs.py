@@ -19,6 +19,8 @@ MOST_JOBS = 200  # of a sweep that are all checked; of a larger one each value, 
 PARALLEL = "trainer.parallel_seeds"
 SEEDS = ("seed", "split.seed")  # go with any other value
 
+PROTOCOL = ("transform", *SEEDS, "split.fold")  # what a comparison varies: arms, and splits to judge them by
+
 Swept = Mapping[str, Sequence[str]]
 
 
@@ -80,12 +82,12 @@ def applying(job: Sequence[str], swept: Swept) -> tuple[str, ...]:
         group, _, name = text.lstrip("+").partition("=")[0].partition(".")
         if group not in chosen or not name:
             return True
-        return _has(group, chosen[group], name) or not any(_has(group, option, name) for option in swept[group])
+        return has_key(group, chosen[group], name) or not any(has_key(group, each, name) for each in swept[group])
 
     return tuple(text for text in job if applies(text))
 
 
-def _has(group: str, option: str, name: str) -> bool:
+def has_key(group: str, option: str, name: str) -> bool:
     """Whether the option has the key; one out of a user's own folder, whose settings are not known here, is let be."""
     return option not in OPTIONS[group] or name.partition(".")[0] in OPTIONS[group][option].model_fields
 

@@ -9,7 +9,7 @@ from typing import Any
 PATHS = ("data.root", "data.file")
 LITERALS = (*PATHS, "data.group_pattern")  # long, and full of signs that no file name may hold
 # Say where files go, how runs are compared, or which are trained together.
-PLACES = ("resume", "store.", "logger", "metric", "margin", "trainer.parallel_seeds")
+PLACES = ("resume", "store.", "logger", "metric", "margin", "tune.", "trainer.parallel_seeds")
 MAX_NAME = 120  # bytes: a name is also a folder's, and many such folders make a path
 
 Scalar = bool | int | float | str

@@ -91,7 +91,7 @@ def refuse_intervals(overrides: Sequence[Override]) -> None:
     has_sweeper = any(override.key_or_group == "hydra/sweeper" for override in overrides)
     for override in overrides:
         if isinstance(override.value(), IntervalSweep) and not has_sweeper:
-            raise AudioidError(f"{text_of(override)}: has no end of values; list some, or choose hydra/sweeper=optuna")
+            raise AudioidError(f"{text_of(override)}: has no end of values; list some, or search with experiment=tune")
 
 
 def check_names(overrides: Sequence[Override], keys: Collection[str], options: Options) -> None:

@@ -93,6 +93,14 @@ def refuse_needs_of_validation(settings: Settings) -> None:
         raise AudioidError(f"{key}: needs a validation part, and there is none; set split.val_fraction above 0")
 
 
+def check_search(settings: Settings) -> None:
+    """Raises AudioidError for what a search cannot take, whose trials are single runs judged by validation alone."""
+    if settings.split.val_fraction == 0 and settings.split.name != "given":
+        raise AudioidError("split.val_fraction: a search chooses by the validation part; set it above 0")
+    if settings.trainer.fast_dev_run:
+        raise AudioidError("trainer.fast_dev_run: leaves nothing for a search to choose by; leave it out")
+
+
 def check_places(data: DataSettings) -> None:
     """Raises AudioidError where the recordings, or their list, are not where they are said to be."""
     if isinstance(data, FolderDataSettings) and not Path(data.root).expanduser().is_dir():

@@ -221,6 +221,15 @@ class UnknownSettings(Section):
     false_rejections: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
+MOST_TRIALS = 10**4
+
+
+class TuneSettings(Section):
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 30
+    at_once: Annotated[int, Field(ge=1, le=1024)] = 1
+    seed: Annotated[int, Field(ge=0, lt=10**5)] = 0  # numpy's seeds end at 2**32
+
+
 class StoreSettings(Section):
     root: str
     max_gib: Annotated[float, Field(gt=0, le=1e6)]
@@ -247,6 +256,7 @@ class Settings(Section):
     scheduler: SerializeAsAny[SchedulerSettings]
     trainer: TrainerSettings
     unknown: UnknownSettings = UnknownSettings()
+    tune: TuneSettings = TuneSettings()
     store: StoreSettings
 
 
@@ -259,6 +269,7 @@ FREE_ON_RESUME = (
     "metric",
     "margin",
     "store.",
+    "tune.",
     *JUDGED_ANEW,
     *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy", "parallel_seeds")),
 )

@@ -17,6 +17,7 @@ MAY_USE_HYDRA = {
     "config.py",
     "jobs.py",
     "overrides.py",
+    "search/space.py",
     "training/run.py",
     "training/sweep.py",
 }

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from audioid.commands.runner import error_line, run_command
+from audioid.comparison.records import TRIAL
 from audioid.config import CONF, check_command_line, compose, validate
 from audioid.errors import AudioidError
 from audioid.files import replacing
@@ -54,7 +55,10 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
     if run_folder.is_done(folder, settings):
         print(f"{folder.name}: done already", flush=True)
         return
-    from audioid.training.run import run  # heavy, so after the configuration is known to be right
+    if (folder / TRIAL).exists():
+        from audioid.search.trial import run  # heavy, so after the configuration is known to be right
+    else:
+        from audioid.training.run import run
 
     run(settings, folder, overrides)
 

@@ -22,6 +22,7 @@ NOT_SETTINGS = (
     "resume",
     "fit",
     "store.",
+    "tune.",
     "unknown.",
     "data.unknown",
     "data.root",
@@ -36,6 +37,8 @@ NOT_SETTINGS = (
     "trainer.strategy",
     "hydra.",
 )
+
+TRIAL = "trial.json"  # in the folder of a search's trial, which nothing judges
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -126,6 +129,8 @@ class LeftOut:
 def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     """All runs at or below `root`, and those that cannot be used: unfinished, damaged, or done again later.
 
+    A search's trials are neither.
+
     Raises:
         AudioidError: `root` is no folder, or holds no finished run.
     """
@@ -135,6 +140,8 @@ def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     for folder in sorted(
         {path.parent for name in ("metrics.json", ".hydra", "error.txt") for path in root.rglob(name)}
     ):
+        if (folder / TRIAL).exists():
+            continue
         try:
             runs.append(_read(folder))
         except Exception as error:  # whatever is wrong with one run, the others can be compared

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from audioid.classifier import AudioClassifier, log_probabilities
 from audioid.data.datamodule import eval_dataloader
-from audioid.errors import AudioidError
+from audioid.errors import DivergedError
 from audioid.pipeline.recordings import PreparedData
 
 PARTS = ("train", "val", "test")
@@ -57,7 +57,7 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
     """Judges the classifier, which is moved to `device` and left in evaluation mode.
 
     Raises:
-        AudioidError: it gives no numbers for the test part, since training diverged.
+        DivergedError: it gives no numbers for the test part, since training diverged.
     """
     classifier.eval().to(device)
     targets = {part: prepared.index.targets[getattr(prepared.split, part)] for part in PARTS}
@@ -75,7 +75,7 @@ def evaluate(classifier: AudioClassifier, prepared: PreparedData, *, batch_size:
             accuracy[part] = float((found[part].argmax(1) == targets[part]).mean())
             loss[part] = mean_loss(found[part], targets[part])
     if not np.isfinite(found["test"]).all():
-        raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
+        raise DivergedError
     labels, predicted = range(len(prepared.index.classes)), found["test"].argmax(1)
     return Evaluation(
         found,

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from pytorch_lightning import Callback
 
 from audioid import model_folder
 from audioid.data.split import SplitIndices
@@ -37,7 +36,7 @@ def learn_everything(
     from where on they are unknown, is taken from the judged one: nothing is left to fit that on.
 
     Raises:
-        AudioidError: training diverged.
+        DivergedError: training diverged.
         SystemExit: it was stopped; what was reached is kept.
     """
     none = np.empty(0, dtype=np.int64)
@@ -60,7 +59,6 @@ def learn_everything(
         budget=budget,
         progress=progress,
         loggers=[],
-        reporter=Callback(),
     )
     if fitted is None:
         return

@@ -1,6 +1,7 @@
 """Training: from a classifier with initial weights to the one of the epoch to keep, over stops if need be."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,13 @@ class Progress:
 @dataclass(frozen=True)
 class Fitted:
     """What was to be trained, and how many epochs there were; what `max_epochs` was before, where a run went on with
-    another one; and what it began with, as in `Progress`."""
+    another one; what it began with, as in `Progress`; and the seconds of the epochs from before it was stopped."""
 
     budget: Budget
     epochs: int
     earlier_max_epochs: list[int]
     pretrained: dict[str, str] | None
+    seconds_before: float = 0.0
 
 
 def fit(
@@ -67,11 +69,12 @@ def fit(
     budget: Budget,
     progress: Progress,
     loggers: list[Logger],
-    reporter: Callback,
+    watching: Sequence[Callback] = (),
 ) -> Fitted | None:
     """Trains the classifier and gives it the weights of the epoch to keep; goes on from a checkpoint, if any.
 
-    None where there is nothing to judge: on all devices but the first, and after `fast_dev_run`.
+    None where there is nothing to judge: on all devices but the first, and after `fast_dev_run`. `watching` are
+    callbacks beside those of every training.
 
     Raises:
         AudioidError: training diverged, or the settings do not go with the sizes of the parts.
@@ -82,7 +85,7 @@ def fit(
     if not len(prepared.split.val):
         refuse_needs_of_validation(settings)
     has_validation = len(prepared.split.val) > 0
-    callbacks = [reporter, Course(known, progress.pretrained, seconds=progress.seconds)]
+    callbacks = [*watching, Course(known, progress.pretrained, seconds=progress.seconds)]
     callbacks += choosing(settings, budget, progress, folder, has_validation=has_validation)
     if not settings.trainer.fast_dev_run:
         callbacks += [Curves(folder), KeepLast(folder / "checkpoints")]
@@ -107,7 +110,7 @@ def fit(
     epochs = _fit(module, data, trainer, folder, progress)
     # Only the cosine's course depends on how many epochs there were to be.
     changed = known[:-1] if settings.scheduler.name == "cosine" else []
-    return Fitted(budget, epochs, changed, progress.pretrained) if trainer.is_global_zero else None
+    return Fitted(budget, epochs, changed, progress.pretrained, progress.seconds) if trainer.is_global_zero else None
 
 
 def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, folder: Path, progress: Progress) -> int:

@@ -13,7 +13,7 @@ from torch.optim import SGD, AdamW, lr_scheduler
 from torchmetrics import MeanMetric
 
 from audioid.classifier import log_probabilities
-from audioid.errors import AudioidError
+from audioid.errors import DivergedError
 from audioid.training.draws import seed_step
 
 # Of `optimizer.lr`, for weights that have learned before: the gradients of the first steps come through a head that
@@ -86,7 +86,7 @@ class ClassifierModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         if not torch.isfinite(self._log_means("train")):
-            raise AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
+            raise DivergedError
 
     def on_validation_epoch_end(self) -> None:
         self._log_means("val")

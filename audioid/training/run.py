@@ -5,6 +5,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import Logger
+
+from audioid.classifier import AudioClassifier
 from audioid.data.corpus import known_near_duplicates
 from audioid.model_description import EVERYTHING
 from audioid.naming import hyperparameters
@@ -19,7 +23,7 @@ from audioid.training.build import build
 from audioid.training.cost import cost
 from audioid.training.evaluate import calibrated, evaluate
 from audioid.training.everything import learn_everything
-from audioid.training.fit import fit, read_progress
+from audioid.training.fit import Fitted, fit, read_progress
 from audioid.training.loggers import go_on, opened
 from audioid.training.memory import MemoryMeter
 from audioid.training.pitch import with_frequency_shift
@@ -47,33 +51,10 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
         unknown = find_unknown(settings.data)
         prepared = prepare_data(settings, watch, device=device)
         refuse_known(unknown, prepared.index)
-        asked, settings = settings, with_frequency_shift(prepared.settings, prepared)
-        write_skipped(folder / "skipped.csv", prepared.index.skipped)
-        tell_beginning(prepared, asked, settings)
-        classifier = build(settings, prepared)
-        n_train = len(prepared.split.train)
-        budget = budget_of(settings.trainer, n_train, settings.data.batch_size)
-        progress = read_progress(folder, budget, prepared.index.digest)
-        if not progress.epochs:
-            progress = begun([classifier], settings)
-        for logger in loggers:
-            go_on(logger, progress.epochs)
-        claim(folder, asked, overrides)
-        values = asked.model_dump()
-        reporter = Reporter(values, hyperparameters(values, overrides))
-        with watch("fit"):
-            fitted = fit(
-                classifier,
-                prepared,
-                settings,
-                folder,
-                budget=budget,
-                progress=progress,
-                loggers=loggers,
-                reporter=reporter,
-            )
-        if fitted is None:
+        learned = learn(settings, prepared, folder, overrides, watch, loggers)
+        if learned is None:
             return
+        settings, classifier, fitted = learned
         with watch("test"):
             evaluation = evaluate(classifier, prepared, batch_size=settings.data.batch_size, device=device)
             judged = judged_sureness(classifier, prepared, settings, evaluation, unknown, device=device)
@@ -92,7 +73,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     # The last file: a run without it is not done.
     metrics = metrics_of(settings, prepared, fitted, evaluation, judged, near)
     # With the epochs from before it was stopped.
-    seconds = watch.seconds | {key: round(watch.seconds[key] + progress.seconds, 3) for key in ("fit", "total")}
+    seconds = watch.seconds | {key: round(watch.seconds[key] + fitted.seconds_before, 3) for key in ("fit", "total")}
     times = {"parallel_seeds": 1, "seconds": seconds, "peak_memory_mib": memory.peak_mib}
     write_json(folder / "metrics.json", metrics | figures | times)
     if judged:
@@ -100,6 +81,47 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     if settings.fit == "everything":
         print(f"  for use: {folder / EVERYTHING / 'model'}; expect of it what is said of the network judged here")
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {seconds['total']:.0f} s, in {folder}", flush=True)
+
+
+def learn(
+    asked: Settings,
+    prepared: PreparedData,
+    folder: Path,
+    overrides: Sequence[str],
+    watch: Stopwatch,
+    loggers: list[Logger],
+    *watching: Callback,
+) -> tuple[Settings, AudioClassifier, Fitted] | None:
+    """Builds and trains a network, with the weights of the epoch to keep; no test recording has a part in it.
+
+    The settings are those `asked` for, with numbers for what was to be found out. `overrides` are as in `run`, None
+    and what is raised as in `fit`.
+    """
+    settings = with_frequency_shift(prepared.settings, prepared)
+    write_skipped(folder / "skipped.csv", prepared.index.skipped)
+    tell_beginning(prepared, asked, settings)
+    classifier = build(settings, prepared)
+    budget = budget_of(settings.trainer, len(prepared.split.train), settings.data.batch_size)
+    progress = read_progress(folder, budget, prepared.index.digest)
+    if not progress.epochs:
+        progress = begun([classifier], settings)
+    for logger in loggers:
+        go_on(logger, progress.epochs)
+    claim(folder, asked, overrides)
+    values = asked.model_dump()
+    reporter = Reporter(values, hyperparameters(values, overrides))
+    with watch("fit"):
+        fitted = fit(
+            classifier,
+            prepared,
+            settings,
+            folder,
+            budget=budget,
+            progress=progress,
+            loggers=loggers,
+            watching=[reporter, *watching],
+        )
+    return None if fitted is None else (settings, classifier, fitted)
 
 
 def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) -> None:

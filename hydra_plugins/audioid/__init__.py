@@ -1,8 +1,8 @@
-"""The sweeper that audioid gives Hydra, which takes plugins out of this package alone.
+"""The sweepers that audioid gives Hydra, which takes plugins out of this package alone.
 
-It is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
+The one is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
 `transform.wavelet` to every transform of a sweep, and fail at the first that has no wavelets. And jobs that
-differ in the seed alone are one job where `trainer.parallel_seeds` says so.
+differ in the seed alone are one job where `trainer.parallel_seeds` says so. The other searches before.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from audioid.jobs import PARALLEL, in_parallel, jobs_of
+from audioid.overrides import parse
 
 
 class ApplyingSweeper(Sweeper):
@@ -40,16 +41,48 @@ class ApplyingSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
+        return [self.runs(arguments)]
+
+    def runs(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """The outcomes of the runs that the arguments make."""
         found = jobs_of(arguments, self.hydra_context.config_loader)
         most = OmegaConf.select(self.config, PARALLEL)  # preparing a store has no such key
         if isinstance(most, int) and most > 1:
             found = in_parallel(found, most)
+        return self.launch(found)
+
+    def launch(self, found: Sequence[tuple[str, ...]]) -> Sequence[JobReturn]:
+        """The outcomes of the jobs."""
         results = self.launcher.launch(found, initial_job_idx=0)
         for result in results:
             _ = result.return_value  # raises what the job raised
-        return [results]
+        return results
+
+
+class SearchingSweeper(ApplyingSweeper):
+    """Tries settings for each transform first, and sweeps with the best of each."""
+
+    def runs(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """The outcomes of the runs that judge the best settings: one process makes them, others find them done."""
+        from audioid.search.report import write  # heavy, and of use to searches alone
+        from audioid.search.space import plan_of
+        from audioid.search.study import Search
+        from audioid.search.sweep import judging, run_trials
+
+        overrides, loader = parse(arguments), self.hydra_context.config_loader
+        groups = {override.key_or_group for override in overrides}
+        plan = plan_of(overrides, {group: loader.get_group_options(group) for group in groups})
+        sweep, tune = Path(self.config.hydra.sweep.dir), self.config.tune
+        best_by = self.config.trainer.best_by
+        search = Search(sweep, plan.spaces, asked=plan.asked, trials=tune.trials, seed=tune.seed, best_by=best_by)
+        run_trials(search, plan, self.launch, at_once=tune.at_once)
+        with search.locked("judging"):
+            found = judging(search, plan)
+            print(write(search), flush=True)
+            return self.launch(found)
 
 
 def register() -> None:
-    """Makes the sweeper known to Hydra, which does not see into packages that are installed editable."""
-    Plugins.instance().register(ApplyingSweeper)
+    """Makes the sweepers known to Hydra, which does not see into packages that are installed editable."""
+    for sweeper in (ApplyingSweeper, SearchingSweeper):
+        Plugins.instance().register(sweeper)

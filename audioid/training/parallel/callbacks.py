@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from audioid.errors import AudioidError
+from audioid.errors import AudioidError, DivergedError
 from audioid.training.module import ClassifierModule
 from audioid.training.parallel.data import ParallelDataModule
 from audioid.training.parallel.module import ParallelModule
@@ -80,7 +80,7 @@ class EachRun(Checkpoint):
         self._log("train", cast(ParallelModule, pl_module))
         for run in self.runs:
             if not run.is_over and not run.callback_metrics["loss/train"].isfinite():
-                run.error = AudioidError("optimizer.lr: training diverged, its loss is no number; lower it")
+                run.error = DivergedError()
         self._tell("on_train_epoch_end", trainer)
         epoch = trainer.current_epoch + 1
         for number, run in enumerate(self.runs):

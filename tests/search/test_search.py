@@ -1,0 +1,211 @@
+"""Searches on real files: trials, their end, what judges, and what is left when they are killed."""
+
+import csv
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from audioid.comparison.records import find_runs
+from tests.conftest import Command, write_tones
+
+ROOT = Path(__file__).parents[2]
+TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
+SPACE = ["model.width=4", "model.depth=choice(2,3)", "model.dropout=0.1"]
+PROTOCOL = ["split.folds=3", "split.seed=1", "split.fold=2", "augment=none"]
+TINY = ["trainer.max_epochs=2", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
+
+
+def searching(folder: Path, *more: str) -> list[str]:
+    return ["experiment=tune", "data=folder", f"data.root={folder}", *SPACE, *PROTOCOL, *TINY, *more]
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "search" / "trials.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def settings_of(run: Path) -> dict[str, str]:
+    _, _, chosen = run.name.partition(" ")
+    assert chosen
+    found = (run / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
+    return dict(line.removeprefix("- ").strip("'").split("=", 1) for line in found.splitlines())
+
+
+def test_a_search_ends_in_a_comparison_of_the_best(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        command(*searching(tones, "tune.trials=2", "hydra.sweep.dir=sweep", "optimizer.lr=interval(0.001,0.01)")) == 0
+    )
+    told = capsys.readouterr().out
+    assert "search: cwt, 2 of 2 trials" in told
+    assert "best settings" in told
+    assert re.search(r"^(undecided|no difference|\w+ is better)", told, re.M)
+    sweep = Path("sweep")
+
+    rows = table(sweep)
+    assert [(row["transform"], row["trial"]) for row in rows] == [
+        (arm, str(n)) for arm in ("fft", "cwt") for n in range(2)
+    ]
+    found = json.loads((sweep / "search" / "search.json").read_text())
+    runs, left_out = find_runs(sweep)
+    assert {(run.transform, run.split_seed, run.fold) for run in runs} == {("fft", 1, 2), ("cwt", 1, 2)}
+    assert not left_out
+    for arm, each in found["transforms"].items():
+        curves = {
+            n: pd.read_csv(sweep / "trials" / f"{arm} {n:03d}" / "curves.csv")["val_loss"].min() for n in range(2)
+        }
+        best = min(curves, key=lambda n: curves[n])
+        assert (each["best"]["trial"], each["best"]["val_loss"]) == (best, pytest.approx(curves[best], rel=1e-4))
+        judged = settings_of(next(run.folder for run in runs if run.transform == arm))
+        trial = settings_of(sweep / "trials" / f"{arm} {best:03d}")
+        assert (trial.pop("split.seed"), judged.pop("split.seed")) == ("0", "1")
+        assert judged == trial
+    for form in ("png", "svg", "pdf"):
+        assert (sweep / "search" / f"history.{form}").stat().st_size > 1000
+    assert list((sweep / "search").glob("events.out.tfevents.*"))
+    for trial_folder in (sweep / "trials").iterdir():
+        assert not {"metrics.json", "predictions.csv", "error.txt", "model"} & {
+            file.name for file in trial_folder.iterdir()
+        }
+
+    before = {file: file.read_bytes() for file in sweep.glob("**/*.json") if "comparison" not in file.name}
+    assert command("resume=sweep") == 0
+    assert before == {file: file.read_bytes() for file in sweep.glob("**/*.json") if "comparison" not in file.name}
+
+
+@pytest.mark.slow
+def test_test_recordings_have_no_say(tones: Path, command: Command) -> None:
+    """Trials are the same whatever the labels of the test part, and which is best."""
+    parts = {number: ("train", "train", "val", "test")[number % 4] for number in range(12)}
+    files = {(label, n): tones / label / f"kit{n % 4}_{n}.wav" for label in ("high", "low") for n in range(12)}
+    values = []
+    for name, swaps in (("right", False), ("wrong", True)):
+        lines = [
+            f"{file},{ ({'high': 'low', 'low': 'high'}[label] if swaps and parts[n] == 'test' else label) },{parts[n]}"
+            for (label, n), file in files.items()
+        ]
+        Path(f"{name}.csv").write_text("\n".join(["path,label,split", *lines]))
+        data = [
+            "data=manifest",
+            f"data.file={name}.csv",
+            "split=given",
+            "split.group=index",
+            "split.fold=0",
+            "split.seed=0",
+        ]
+        chosen = ["experiment=tune", *SPACE, *TINY, *data, "augment=none", "tune.trials=2", f"hydra.sweep.dir={name}"]
+        assert command(*chosen) == 0
+        values.append(table(Path(name)))
+    accuracies = [
+        [json.loads(file.read_text())["test_accuracy"] for file in sorted(Path(name).glob("*/metrics.json"))]
+        for name in ("right", "wrong")
+    ]
+    assert values[0] == values[1]
+    assert accuracies[0] == [pytest.approx(1 - each) for each in accuracies[1]]
+
+
+def test_a_trial_that_falls_behind_is_given_up_and_is_no_failure(tones: Path, command: Command) -> None:
+    begin = searching(tones, "transform=fft", "trainer.max_epochs=9", "hydra.sweep.dir=sweep")
+    assert command(*begin, "tune.trials=1") == 0
+    sweep = Path("sweep")
+    (sweep / "search" / "search.json").unlink()  # as if the search had not ended, and nothing been judged
+    shutil.rmtree(next(sweep.glob("*/metrics.json")).parent)
+    study = optuna.load_study(study_name="fft", storage=f"sqlite:///{sweep}/search/trials.sqlite3")
+    for _ in range(6):  # trials that no tiny network comes near to
+        trial = study.ask(study.trials[0].distributions)
+        for epoch in range(1, 10):
+            trial.report(0.001, epoch)
+        study.tell(trial, 0.001)
+    assert command(*begin, "tune.trials=8") == 0
+    last = table(sweep)[-1]
+    assert (last["trial"], last["state"]) == ("7", "pruned")
+    assert 3 <= int(last["epochs"]) < 9  # not in the first third
+    assert (sweep / "search" / "importance.png").stat().st_size > 1000
+    curves = pd.read_csv(sweep / "trials" / "fft 007" / "curves.csv")
+    assert len(curves) == int(last["epochs"])
+    assert json.loads((sweep / "trials" / "fft 007" / "trial.json").read_text())["state"] == "pruned"
+    runs, left_out = find_runs(sweep)
+    assert (len(runs), left_out) == (1, [])
+
+
+def test_a_trial_that_diverges_is_one_of_the_trials(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ["model=original", "optimizer=sgd", "optimizer.lr=choice(1e-3,100)", "model.width=8", "transform=fft"]
+    arguments = [
+        text
+        for text in searching(tones, "tune.trials=6", "trainer.max_epochs=6", "hydra.sweep.dir=sweep")
+        if "model." not in text
+    ]
+    assert command(*arguments, *wild) == 0
+    states = {(float(row["optimizer.lr"]), row["state"]) for row in table(Path("sweep"))}
+    assert (100.0, "pruned") in states
+    assert (0.001, "complete") in states
+    assert "diverged" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_goes_on_to_the_end_of_an_unbroken_one(tmp_path: Path) -> None:
+    chosen = searching(write_tones(tmp_path / "tones"), "tune.trials=2", "trainer.max_epochs=40")
+    at_once = "from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else nothing is kept yet
+    train = [
+        sys.executable,
+        "-u",
+        "-c",
+        f"{at_once}; import sys; from audioid.commands.train import main; sys.exit(main())",
+    ]
+    kills = [re.compile(r"^ +epoch +8/"), re.compile(r"^search: cwt, 1 of 2")]
+    epochs = list[list[int]]()  # that each process tells of
+    for sweep, moments in (("whole", [None]), ("broken", [*kills, None])):
+        command = [*train, *chosen, f"hydra.sweep.dir={sweep}"]
+        for moment in moments:
+            with subprocess.Popen(
+                command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+            ) as run:
+                assert run.stdout is not None
+                epochs.append([])
+                for line in run.stdout:
+                    epochs[-1] += [int(epoch) for epoch in re.findall(r"^ +epoch +(\d+)/", line)]
+                    if moment and moment.search(line):
+                        os.killpg(run.pid, signal.SIGKILL)
+            assert run.returncode == (-signal.SIGKILL if moment else 0)
+            command = [*train, f"resume={sweep}"]
+    assert epochs[1][-1] == 8
+    assert epochs[2][0] > 1  # from the checkpoint
+    assert len(list((tmp_path / "broken" / "trials").iterdir())) == 4
+    whole, broken = table(tmp_path / "whole"), table(tmp_path / "broken")
+    assert whole == broken
+    assert all(math.isfinite(float(row["val_loss"])) for row in broken)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_search(tmp_path: Path) -> None:
+    tones = write_tones(tmp_path / "tones")
+    command = [*TRAIN, *searching(tones, "tune.trials=4", "trainer.max_epochs=10", "hydra.sweep.dir=sweep")]
+    processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    lines = [re.findall(r"^(?:fft|cwt) \d{3}$", each, re.M) for each in told]
+    assert sorted(lines[0] + lines[1]) == [f"{arm} {number:03d}" for arm in ("cwt", "fft") for number in range(4)]
+    assert all(lines)
+    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
+
+
+@pytest.mark.slow
+def test_other_launchers_run_trials_too(tones: Path, tmp_path: Path) -> None:
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "tune.at_once=2"]
+    command = [*TRAIN, *searching(tones, "tune.trials=2", "hydra.sweep.dir=sweep", *launcher)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {row["state"] for row in table(tmp_path / "sweep")} == {"complete"}
