@@ -1,11 +1,12 @@
-"""The sweeper that audioid gives Hydra, which takes plugins out of this package alone.
+"""The sweeper that audioid gives Hydra, and its launcher for Slurm; Hydra takes plugins out of this package alone.
 
-It is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
+The sweeper is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
 `transform.wavelet` to every transform of a sweep, and fail at the first that has no wavelets. And jobs that
 differ in the seed alone are one job where `trainer.parallel_seeds` says so.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,5 +52,9 @@ class ApplyingSweeper(Sweeper):
 
 
 def register() -> None:
-    """Makes the sweeper known to Hydra, which does not see into packages that are installed editable."""
+    """Makes both known to Hydra, which does not see into packages that are installed editable."""
     Plugins.instance().register(ApplyingSweeper)
+    if find_spec("hydra_plugins.hydra_submitit_launcher"):
+        from hydra_plugins.audioid._slurm import SlurmLauncher
+
+        Plugins.instance().register(SlurmLauncher)
