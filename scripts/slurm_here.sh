@@ -25,11 +25,12 @@ start() {
     is_up "$folder/slurmctld.pid" && fail "$folder: a Slurm runs there already; stop it first"
     mkdir -p "$folder/state" "$folder/spool"
     name=$(hostname -s)
+    port=$((10000 + 2 * ($(printf %s "$folder" | cksum | cut -d ' ' -f 1) % 10000))) # another for each folder
     cat >"$folder/slurm.conf" <<END
 ClusterName=here
 SlurmctldHost=$name(127.0.0.1)
-SlurmctldPort=${SLURM_HERE_PORT:-16817}
-SlurmdPort=$((${SLURM_HERE_PORT:-16817} + 1))
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
 SlurmUser=root
 AuthType=auth/none
 CredType=cred/none
@@ -53,14 +54,14 @@ ReturnToService=2
 SlurmdTimeout=10
 KillWait=5
 MinJobAge=60
-NodeName=$name NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+NodeName=$name NodeAddr=127.0.0.1 CPUs=$(getconf _NPROCESSORS_ONLN) State=UNKNOWN
 PartitionName=here Nodes=$name Default=YES State=UP
 END
     export SLURM_CONF="$folder/slurm.conf"
     slurmctld -c
     slurmd
     for _ in $(seq 100); do
-        [ "$(sinfo --noheader --format %t 2>/dev/null)" = idle ] && return
+        is_up "$folder/slurmctld.pid" && [ "$(sinfo --noheader --format %t 2>/dev/null)" = idle ] && return
         sleep 0.2
     done
     stop

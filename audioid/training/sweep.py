@@ -41,7 +41,8 @@ class ShowProgress(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Ends the program with status 1 where a run has no end, as when a cluster stopped its job."""
-        unended = [folder for folder, asked in self.runs.items() if state_of(folder, asked, 0) in ("running", "to go")]
+        states = {folder: state_of(folder, asked, self.since) for folder, asked in self.runs.items()}
+        unended = [folder for folder, state in states.items() if state in ("running", "to go")]
         if unended:
             print(f"error: {unended[0].name}: its job was stopped before it ended", file=sys.stderr)
             _tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
