@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -122,11 +123,13 @@ def check_names(overrides: Sequence[Override], keys: Collection[str], options: O
 def check_launcher(overrides: Sequence[Override]) -> None:
     """Raises AudioidError where jobs are to go to a cluster that is not reached from here."""
     launchers = [each.value() for each in overrides if each.key_or_group == "hydra/launcher"]
-    if "submitit_slurm" in launchers and not shutil.which("srun"):
+    if "slurm" in launchers and not shutil.which("sbatch"):
         raise AudioidError(
-            "hydra/launcher: submitit_slurm needs Slurm's srun, which is not here; start this on a machine of the "
-            "cluster, or choose joblib"
+            "hydra/launcher: slurm needs Slurm's sbatch, which is not here; start this on a machine of the cluster, or "
+            "choose joblib"
         )
+    if "slurm" in launchers and not find_spec("submitit"):
+        raise AudioidError("hydra/launcher: slurm needs hydra-submitit-launcher: pip install 'audioid[launchers]'")
 
 
 def keep_swept_options(overrides: Sequence[Override]) -> list[str]:

@@ -252,8 +252,8 @@ def test_a_pattern_is_judged_before_any_file_is_read(pattern: str, problem: str)
 
 def test_a_cluster_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(AudioidError, match="srun"):
-        check_command_line(["-m", "hydra/launcher=submitit_slurm", "seed=0,1"])
+    with pytest.raises(AudioidError, match="sbatch"):
+        check_command_line(["-m", "hydra/launcher=slurm", "seed=0,1"])
 
 
 def test_options_of_ones_own_folder(tmp_path: Path) -> None:

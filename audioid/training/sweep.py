@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from audioid.jobs import jobs_of
 from audioid.program import program
 from audioid.training.budget import Asked
-from audioid.training.progress import ended_at, sweep_progress
+from audioid.training.progress import ended_at, state_of, sweep_progress
 from hydra_plugins.audioid import ApplyingSweeper
 
 # TensorBoard's older tabs tick no run where there are more than 40; with a filter they tick what it lets through.
@@ -38,6 +38,15 @@ class ShowProgress(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.runs:
             os.utime(config.hydra.runtime.output_dir)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the program with status 1 where a run has no end, as when a cluster stopped its job."""
+        states = {folder: state_of(folder, asked, self.since) for folder, asked in self.runs.items()}
+        unended = [folder for folder, state in states.items() if state in ("running", "to go")]
+        if unended:
+            print(f"error: {unended[0].name}: its job was stopped before it ended", file=sys.stderr)
+            _tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
+            sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if self.runs and max(map(ended_at, self.runs)) >= self.told:  # a job may be several runs
@@ -88,10 +97,14 @@ class CompareAtEnd(Callback):
             print(f"Look at every run: tensorboard --logdir '{sweep}', then open {BOARD}")
         if failed:
             _tell_failures(failed)
-            code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
-            go_on = " ".join([program("train"), f"resume='{sweep}'", *code])
-            print(f"{len(failed)} of the runs failed; mend and go on: {go_on}", file=sys.stderr)
+            _tell_to_go_on(f"{len(failed)} of the runs failed; mend and go on", config)
             sys.exit(1)
+
+
+def _tell_to_go_on(why: str, config: DictConfig) -> None:
+    code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
+    go_on = " ".join([program("train"), f"resume='{config.hydra.sweep.dir}'", *code])
+    print(f"{why}: {go_on}", file=sys.stderr)
 
 
 def _tell_failures(files: list[Path]) -> None:

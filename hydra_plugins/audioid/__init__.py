@@ -1,11 +1,12 @@
-"""The sweepers that audioid gives Hydra, which takes plugins out of this package alone.
+"""The sweepers that audioid gives Hydra, and its launcher for Slurm; Hydra takes plugins out of this package alone.
 
-The one is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
+The one sweeper is as Hydra's own, but that a key of one swept option is left out of the others: Hydra's would take
 `transform.wavelet` to every transform of a sweep, and fail at the first that has no wavelets. And jobs that
 differ in the seed alone are one job where `trainer.parallel_seeds` says so. The other searches before.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from audioid.errors import AudioidError
 from audioid.jobs import PARALLEL, in_parallel, jobs_of
 from audioid.overrides import parse
 
@@ -62,6 +64,14 @@ class ApplyingSweeper(Sweeper):
 class SearchingSweeper(ApplyingSweeper):
     """Tries settings for each transform first, and sweeps with the best of each."""
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
+            raise AudioidError(
+                "hydra/launcher: a search knows its next trials when others have ended, so it sends no array; start "
+                "the same command in several jobs, with one hydra.sweep.dir, and they share it (docs/search.md)"
+            )
+
     def runs(self, arguments: list[str]) -> Sequence[JobReturn]:
         """The outcomes of the runs that judge the best settings: one process makes them, others find them done."""
         from audioid.search.report import write  # heavy, and of use to searches alone
@@ -83,6 +93,10 @@ class SearchingSweeper(ApplyingSweeper):
 
 
 def register() -> None:
-    """Makes the sweepers known to Hydra, which does not see into packages that are installed editable."""
+    """Makes them known to Hydra, which does not see into packages that are installed editable."""
     for sweeper in (ApplyingSweeper, SearchingSweeper):
         Plugins.instance().register(sweeper)
+    if find_spec("hydra_plugins.hydra_submitit_launcher"):
+        from hydra_plugins.audioid._slurm import SlurmLauncher
+
+        Plugins.instance().register(SlurmLauncher)

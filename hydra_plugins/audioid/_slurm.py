@@ -1,0 +1,116 @@
+"""Sweeps on Slurm, as jobs of several runs each; Hydra looks for no plugins in modules whose names begin so, which
+lets submitit be missing where nobody asks for it.
+
+The jobs are one array. Another job waits for all of them and does what is to be done at a sweep's end, so that the
+shell that sent them may be closed. A job that Slurm begins again, after a time-out, a preemption or the loss of its
+machine, has the same runs: those that have ended say so, and the one that was stopped goes on from its checkpoint.
+"""
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, setup_globals
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as OneRunPerJob
+
+from audioid.errors import AudioidError
+
+LOOK_EVERY = 1.0  # seconds between looks for the last job's result
+ASK_EVERY = 30.0  # seconds between questions to Slurm, which serves others too
+
+SHARED = {field.name for field in fields(BaseQueueConf)}  # parameters that submitit has for any kind of cluster
+Run = tuple[list[str], str, int, str, Mapping[type, Singleton]]  # what submitit's launcher takes for one run
+
+
+class SlurmLauncher(OneRunPerJob):
+    """Puts `runs_per_job` runs into each job, one after another in the same process, which imports PyTorch once."""
+
+    def __init__(self, *, runs_per_job: int, max_num_timeout: int, submitit_folder: str, **slurm: Any) -> None:
+        """`slurm` are parameters of sbatch, under the names that submitit has for them."""
+        super().__init__(**slurm)
+        if type(runs_per_job) is not int or runs_per_job < 1:
+            raise AudioidError(f"hydra.launcher.runs_per_job: {runs_per_job} is no number from 1 on; correct it")
+        self.runs_per_job, self.max_num_timeout, self.folder = runs_per_job, max_num_timeout, submitit_folder
+
+    def __call__(self, runs: Sequence[Run]) -> list[JobReturn]:
+        """The outcomes of the runs of a job, in order."""
+        return [super(SlurmLauncher, self).__call__(*run) for run in runs]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """The outcomes of all runs, once the last job has ended.
+
+        Raises:
+            AudioidError: Slurm does not take the jobs, or some of them ended before their runs did.
+            SystemExit: the same, where the sweep's end told what is missing.
+        """
+        from submitit import AutoExecutor  # heavy, and of no use to other launchers
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        state = Singleton.get_state()
+        runs = [
+            (list(texts), "hydra.sweep.dir", number, str(number), state)
+            for number, texts in enumerate(job_overrides, start=initial_job_idx)
+        ]
+        count = -(-len(runs) // self.runs_per_job)
+        dealt = [runs[first::count] for first in range(count)]  # the longer runs of one arm come to all jobs
+        executor = AutoExecutor(cluster="slurm", folder=self.folder, slurm_max_num_timeout=self.max_num_timeout)
+        try:
+            executor.update_parameters(
+                **{key if key in SHARED else f"slurm_{key}": value for key, value in self.params.items()}
+            )
+            jobs = executor.map_array(self, dealt)
+            array = jobs[0].job_id.partition("_")[0]
+            executor.update_parameters(slurm_dependency=f"afterany:{array}")
+            last = executor.submit(self.end, state)
+        except (FailedJobError, FailedSubmissionError, ValueError) as error:
+            raise AudioidError(
+                f"hydra.launcher: Slurm does not take the jobs: {' '.join(str(error).split())}"
+            ) from error
+        print(f"  {len(runs)} in {count} jobs of Slurm: {array}, and {last.job_id} for the end of all", flush=True)
+        print(f"  {last.paths.folder.parent} has what they print; this shell may be closed", flush=True)
+        _wait_for(last)
+        outcomes = list[JobReturn | None]([None] * len(runs))
+        lost = list[str]()
+        for first, job in enumerate(jobs):
+            # Without its result submitit would wait for it, for ever where Slurm keeps no accounts.
+            if job.paths.result_pickle.exists() and job.exception() is None:
+                outcomes[first::count] = job.result()
+            else:
+                lost.append(job.job_id)
+        if lost:
+            if status := self.end(state):
+                raise SystemExit(status)
+            raise AudioidError(
+                f"Slurm: the jobs {', '.join(lost)} ended before what they were to do; see {last.paths.folder.parent}"
+            )
+        return [outcome for outcome in outcomes if outcome]
+
+    def end(self, state: Mapping[type, Singleton]) -> int:
+        """Does what the program does when a sweep has ended, such as to compare; its exit status."""
+        Singleton.set_state(state)
+        setup_globals()
+        try:
+            self.hydra_context.callbacks.on_multirun_end(
+                config=self.config, config_name=self.config.hydra.job.config_name
+            )
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+
+def _wait_for(job: Any) -> None:
+    """Returns when a job of Slurm has ended, with a result or without one."""
+    asked = time.monotonic()
+    while not job.paths.result_pickle.exists():
+        time.sleep(LOOK_EVERY)
+        if time.monotonic() - asked > ASK_EVERY:
+            asked = time.monotonic()
+            told = subprocess.run(
+                ["squeue", "--noheader", "--jobs", job.job_id], capture_output=True, text=True, check=False
+            )
+            if (told.returncode == 0 and not told.stdout.strip()) or "Invalid job id" in told.stderr:
+                return
