@@ -23,6 +23,7 @@ def suite(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_suite_is_one_table_and_goes_on_where_it_was(tmp_path: Path) -> None:
     protocol = [*PROTOCOL, "metric=test_loss", "margin=0.5", f"store.root={tmp_path / 'cache'}"]
     file = tmp_path / "two.yaml"
