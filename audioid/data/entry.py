@@ -66,8 +66,8 @@ class Contents:
 class Entry:
     """One shard's rows, open to be read, and kept from eviction as long as this lives. Raises UnusableError.
 
-    Read, not mapped: rows taken here and there of a mapping larger than memory come in many small steps, which took 60
-    times as long.
+    Read, not mapped: rows taken here and there of a mapping larger than memory come in many small steps
+    (`scripts/bench_more_than_memory.py`).
     """
 
     def __init__(self, folder: Path) -> None:
