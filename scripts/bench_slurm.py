@@ -54,7 +54,7 @@ def measure(folder: Path, runs: int, steps: int) -> dict[str, float]:
         subprocess.run([SCRIPTS / "slurm_here.sh", "stop", slurm], check=True)
     records = list(sweep.glob("*/metrics.json"))
     fit = sum(json.loads(file.read_text())["seconds"]["fit"] for file in records)
-    submitted = min(file.stat().st_mtime for file in sweep.glob(".submitit/*/*_submission.sh"))
+    submitted = min(file.stat().st_mtime for file in sweep.glob(".submitit/*/*/*_submission.sh"))
     jobs = max(file.stat().st_mtime for file in records) - submitted
     return {
         "runs": len(records),

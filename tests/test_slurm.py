@@ -109,20 +109,20 @@ def test_a_run_that_is_put_back_into_the_queue_ends_as_an_unbroken_one(
     how: str, slurm: Path, tones: Path, tmp_path: Path
 ) -> None:
     """By Slurm itself, which kills it, as after a preemption; and by the signal that comes before the time is out."""
-    chosen = on(tones, "seed=0", "trainer.max_epochs=600")
+    chosen = on(tones, "seed=0", "trainer.max_epochs=1500")  # some 40 s, of which the first 10 are not kept
     assert train(tmp_path, *chosen, "hydra.run.dir=unbroken").returncode == 0
     with subprocess.Popen(
         [*TRAIN, "-m", *chosen, "hydra.sweep.dir=sweep", *LAUNCHER], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as shell:
         until(lambda: any((tmp_path / "sweep").glob("*/checkpoints/last.ckpt")))
-        job = (tmp_path / "sweep" / ".submitit").glob("*/*_submitted.pkl")
+        job = (tmp_path / "sweep" / ".submitit").glob("*/*/*_submitted.pkl")
         number = min(int(path.parent.name) for path in job)
         order = ["scontrol", "requeue"] if how == "requeue" else ["scancel", "--signal=USR2"]
         subprocess.run([*order, str(number)], check=True)
         told, _ = shell.communicate(timeout=250)
     assert shell.returncode == 0, told
     (run,) = (path.parent for path in (tmp_path / "sweep").glob("*/metrics.json"))
-    (log,) = (tmp_path / "sweep" / ".submitit" / str(number)).glob("*_0_log.out")
+    (log,) = (tmp_path / "sweep" / ".submitit").glob(f"*/{number}/*_0_log.out")
     assert log.read_text().count("to train on") == 2
     assert lasting(run) == lasting(tmp_path / "unbroken")
 
@@ -137,7 +137,7 @@ def test_the_store_is_filled_in_shards(slurm: Path, tones: Path, tmp_path: Path)
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    logs = [path.read_text() for path in (tmp_path / "outputs" / "prepare").glob("*/.submitit/*/*_0_log.out")]
+    logs = [path.read_text() for path in (tmp_path / "outputs" / "prepare").glob("*/.submitit/*/*/*_0_log.out")]
     counts = [int(number) for text in logs for number in re.findall(r"shard \d of 3: (\d+) recordings", text)]
     assert len(counts) == 3
     assert sum(counts) == 24

@@ -107,7 +107,7 @@ def _axis(run: Run) -> str:
     value = run.settings.get
     rows = f"{value('image.frequency_scale')} rows from {value('image.f_min')} to {value('image.f_max')} Hz"
     if value("transform.scales", "None") != "None":
-        rows = "a row for each scale"
+        rows = "rows of scales"
     return f"{rows}, {value('image.amplitude_scale')} values"
 
 

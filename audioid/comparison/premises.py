@@ -145,8 +145,8 @@ def _settings(arms: Sequence[Arm]) -> Iterator[str]:
 def _uneven(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
     if measure.key == "test_macro_f1" and any(run.uneven_classes for run in runs):
         yield (
-            "The labels are uneven, so the verdict is about macro F1, in which each counts alike; "
-            "trainer.class_weights=balanced lets each count alike in training too."
+            "The labels are uneven, and the verdict is about macro F1, in which each counts alike; accuracy is told "
+            "beside it."
         )
 
 

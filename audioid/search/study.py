@@ -181,11 +181,21 @@ def _suggest(trial: Trial, key: str, distribution: BaseDistribution) -> Any:
 
 
 def trial_in(folder: Path, pruner: BasePruner) -> Trial:
-    """The trial that a run's folder is for, to tell of its epochs and to ask whether to go on."""
-    outcome = read_outcome(folder)
-    storage = _storage(folder.parents[1])
-    study = optuna.load_study(study_name=outcome["arm"], storage=storage, sampler=RandomSampler(), pruner=pruner)
-    return Trial(study, _id(storage, outcome["arm"], outcome["number"]))
+    """The trial that a run's folder is for, to tell of its epochs and to ask whether to go on.
+
+    Raises:
+        AudioidError: there is no such trial.
+    """
+    outcome, sweep = read_outcome(folder), folder.parents[1]
+    strange = AudioidError(f"{folder}: is no trial of a search in {sweep}; go on with that search, or train anew")
+    if not (sweep / FOLDER / FILE).is_file():  # which would be made
+        raise strange
+    storage = _storage(sweep)
+    try:
+        study = optuna.load_study(study_name=outcome["arm"], storage=storage, sampler=RandomSampler(), pruner=pruner)
+        return Trial(study, _id(storage, outcome["arm"], outcome["number"]))
+    except KeyError as error:
+        raise strange from error
 
 
 def read_outcome(folder: Path) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
         if not progress.is_over(trainer.max_epochs or 0):
             trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
-            if reached < (trainer.max_epochs or 0) and trainer.is_global_zero:
+            stop = trainer.early_stopping_callback
+            if stop and stop.wait_count >= stop.patience and trainer.is_global_zero:
                 print(f"  ended after epoch {reached}: trainer.patience is over, the best epoch is kept", flush=True)
     except SystemExit as stop:
         kept = "go on" if last.exists() else "nothing was kept yet; begin again"

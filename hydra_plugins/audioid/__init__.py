@@ -65,12 +65,12 @@ class SearchingSweeper(ApplyingSweeper):
     """Tries settings for each transform first, and sweeps with the best of each."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
             raise AudioidError(
                 "hydra/launcher: a search knows its next trials when others have ended, so it sends no array; start "
                 "the same command in several jobs, with one hydra.sweep.dir, and they share it (docs/search.md)"
             )
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def runs(self, arguments: list[str]) -> Sequence[JobReturn]:
         """The outcomes of the runs that judge the best settings: one process makes them, others find them done."""

@@ -6,10 +6,12 @@ shell that sent them may be closed. A job that Slurm begins again, after a time-
 machine, has the same runs: those that have ended say so, and the one that was stopped goes on from its checkpoint.
 """
 
+import secrets
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -57,7 +59,9 @@ class SlurmLauncher(OneRunPerJob):
         ]
         count = -(-len(runs) // self.runs_per_job)
         dealt = [runs[first::count] for first in range(count)]  # the longer runs of one arm come to all jobs
-        executor = AutoExecutor(cluster="slurm", folder=self.folder, slurm_max_num_timeout=self.max_num_timeout)
+        # What comes of jobs is read as pickles, which run code: out of a folder that nobody could have filled before.
+        folder = Path(self.folder) / secrets.token_hex(8) / "%j"
+        executor = AutoExecutor(cluster="slurm", folder=folder, slurm_max_num_timeout=self.max_num_timeout)
         try:
             executor.update_parameters(
                 **{key if key in SHARED else f"slurm_{key}": value for key, value in self.params.items()}

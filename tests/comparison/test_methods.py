@@ -173,7 +173,7 @@ def test_each_arm_has_its_own_axis_and_window(write_run: Any, tmp_path: Path) ->
     windows = {"name": "fft", "n_fft": "auto", "win_length": "auto"}
     write_run("fft", 0, 0.9, settings=shared | {"image": image, "transform": windows}, n_fft=2048, win_length=1024)
     text = paragraph(tmp_path)
-    assert "cwt (a row for each scale, signed values, scales [1, 199], wavelet mexh)" in text
+    assert "cwt (rows of scales, signed values, scales [1, 199], wavelet mexh)" in text
     assert "fft (mel rows from 40.0 to 11025.0 Hz, decibel values, n_fft 2048, win_length 1024)" in text
 
 

@@ -167,6 +167,11 @@ def test_different_code_and_missing_partners(write_run: Any, tmp_path: Path) -> 
     assert "Without a partner in every arm, so not in all differences: cwt seed=7 split.seed=0 split.fold=0." in text
 
 
+def test_uneven_labels_are_told(write_run: Any, tmp_path: Path) -> None:
+    both(write_run, uneven_classes=True)
+    assert "The labels are uneven, and the verdict is about macro F1" in warned(tmp_path)
+
+
 def test_a_task_learned_at_once(write_run: Any, tmp_path: Path) -> None:
     folders = both(write_run)
     for folder in folders:

@@ -191,6 +191,14 @@ def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monk
     assert_right(rows)
 
 
+def test_an_entry_that_is_cut_while_it_is_open_is_noticed(tmp_path: Path) -> None:
+    rows, _ = ask(tmp_path)
+    assert_right(rows)
+    truncate(entries(tmp_path)[0] / "rows.npy")
+    with pytest.raises(AudioidError, match=r"damaged \(row \d+\); start again"):
+        rows[np.arange(len(rows))]
+
+
 def test_every_flipped_bit_of_the_header_is_noticed(tmp_path: Path) -> None:
     ask(tmp_path, CHECKSUMS[:1])
     (folder,) = entries(tmp_path)

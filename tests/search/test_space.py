@@ -1,14 +1,17 @@
 """What a search makes of overrides."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from audioid.config import check_command_line
 from audioid.errors import AudioidError
 from audioid.overrides import parse
 from audioid.search.space import Plan, plan_of, texts_of
+from hydra_plugins.audioid import SearchingSweeper
 
 TRANSFORMS = {"transform": {"fft", "cwt"}}
 SEARCH = ["experiment=tune", "data=synthetic"]
@@ -101,3 +104,10 @@ def test_weights_to_start_from_stay_where_nothing_that_hangs_on_them_is_searched
     for pinned, is_kept in ((alike, True), (alike[1:], False)):
         arguments = check_command_line(["experiment=tune", "data=folder", f"data.root={tones}", *pinned])
         assert ("model.pretrained='none'" not in arguments) == is_kept
+
+
+def test_a_search_sends_no_array() -> None:
+    launcher = {"_target_": "hydra_plugins.audioid._slurm.SlurmLauncher"}
+    config, nothing = OmegaConf.create({"hydra": {"launcher": launcher}}), dict[str, Any](hydra_context=None)
+    with pytest.raises(AudioidError, match="start the same command in several jobs"):
+        SearchingSweeper(None).setup(**nothing, task_function=lambda _: None, config=config)

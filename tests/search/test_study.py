@@ -7,11 +7,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
 from audioid.errors import AudioidError
 from audioid.search.space import Space
-from audioid.search.study import Search, Taken, read_outcome, write_outcome
+from audioid.search.study import Search, Taken, read_outcome, trial_in, write_outcome
 
 SPACES: dict[str, Space] = {
     "fft": {"optimizer.lr": FloatDistribution(0.001, 0.1, log=True)},
@@ -157,3 +158,18 @@ def test_the_file_is_sqlite_that_optuna_reads_by_itself(tmp_path: Path) -> None:
     tried(begun(tmp_path, trials=2))
     study = optuna.load_study(study_name="cwt", storage=f"sqlite:///{tmp_path}/search/trials.sqlite3")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+
+
+def test_a_run_that_claims_to_be_a_trial_makes_no_search(tmp_path: Path) -> None:
+    folder = tmp_path / "trials" / "fft 000"
+    (tmp_path / "search").mkdir()
+    folder.mkdir(parents=True)
+    write_outcome(folder, {"arm": "fft", "number": 0})
+    with pytest.raises(AudioidError, match="is no trial of a search"):
+        trial_in(folder, NopPruner())
+    assert not list((tmp_path / "search").iterdir())
+    begun(tmp_path)
+    for claim in ({"arm": "of others", "number": 0}, {"arm": "fft", "number": 7}):
+        write_outcome(folder, claim)
+        with pytest.raises(AudioidError, match="is no trial of a search"):
+            trial_in(folder, NopPruner())
