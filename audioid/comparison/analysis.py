@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from audioid.comparison.agreement import Disagreement, Suspect, disagreements, suspects
-from audioid.comparison.calibration import Calibration, calibration
+from audioid.comparison.calibration import Beyond, Calibration, calibration, confidence_gap
 from audioid.comparison.measures import Measure
 from audioid.comparison.pairing import units_of
 from audioid.comparison.predictions import read_predictions
@@ -102,6 +102,7 @@ class _Reader:
         self.recordings: Recordings | None = None
         self.runs: dict[str, list[Run]] = {name: [] for name in names}
         self.tallies: dict[str, Tally] = {}
+        self.beyond: dict[Path, Beyond] = {}
         self.seen: set[Path] = set()
 
     def read(self, name: str, run: Run) -> Read | None:
@@ -117,6 +118,7 @@ class _Reader:
             return None
         numbers = self.recordings.numbers(found)
         self.tallies.setdefault(name, Tally(len(found.classes))).add(numbers, found)
+        self.beyond[run.folder] = numbers, (found.predicted == found.labels) - found.probabilities.max(axis=1)
         self.runs[name].append(run)
         return Read(run, numbers, found)
 
@@ -142,7 +144,10 @@ def _analysis(reader: _Reader, recordings: Recordings, pair: tuple[str, str] | N
         pair=pair,
         by_class=by_class,
         confusions={name: one.confusion(labels) for name, one in tallies.items()},
-        calibrations={name: calibration(one) for name, one in tallies.items()},
+        calibrations={
+            name: calibration(one, confidence_gap(reader.beyond, reader.runs[name], clusters))
+            for name, one in tallies.items()
+        },
         disagreements=disagreements(recordings, {name: tallies[name] for name in pair}) if pair else [],
         suspects=suspects(recordings, tallies),
         combined=together.combined(pair, clusters) if pair else None,

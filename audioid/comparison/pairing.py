@@ -124,7 +124,7 @@ def pair(first: Sequence[Run], second: Sequence[Run], evidence: Evidence) -> Pai
 
 def alone(runs: Sequence[Run], evidence: Evidence) -> Paired | None:
     """One arm's measure in place of a difference, for an interval of its own."""
-    return _paired(_units([(run,) for run in _whole(runs, evidence)]), evidence)
+    return _paired(in_units([(run,) for run in _whole(runs, evidence)]), evidence)
 
 
 def sides_of(first: Sequence[Run], second: Sequence[Run], evidence: Evidence) -> Values:
@@ -140,12 +140,13 @@ def _whole(runs: Sequence[Run], evidence: Evidence) -> list[Run]:
 
 
 def units_of(first: Sequence[Run], second: Sequence[Run]) -> list[list[tuple[Run, ...]]]:
-    """Pairs of runs that share seed, split seed and fold: those of a split together, of a single one apart."""
+    """Pairs of runs that share seed, split seed and fold, in units."""
     partners = {run.pairing: run for run in second}
-    return _units([(run, partners[run.pairing]) for run in first if run.pairing in partners])
+    return in_units([(run, partners[run.pairing]) for run in first if run.pairing in partners])
 
 
-def _units(sides: Sequence[tuple[Run, ...]]) -> list[list[tuple[Run, ...]]]:
+def in_units(sides: Sequence[tuple[Run, ...]]) -> list[list[tuple[Run, ...]]]:
+    """Runs, or pairs of them: those of a split together, of a single one apart."""
     by_split = defaultdict(list)
     for each in sorted(sides, key=lambda each: str(each[0].pairing)):
         by_split[each[0].split].append(each)

@@ -15,6 +15,7 @@ from audioid.comparison.together import Combined
 
 NONE = "\N{EN DASH}"
 MOST_IN_CELL = 6  # decisions: those of four arms
+SURE = 0.01  # a gap between confidence and accuracy that is of no interest
 Row = list[str]
 
 
@@ -185,13 +186,27 @@ def sureness(analysis: Analysis) -> list[str]:
         total = each.counts.sum()
         confidence = 100 * float(np.nansum(each.counts * each.confidence) / total)
         right = 100 * float(np.nansum(each.counts * each.accuracy) / total)
-        how = "as sure as it should be" if abs(confidence - right) < 1 else "too sure"
-        how = "less sure than it could be" if right - confidence >= 1 else how
         found.append(
-            f"{name} is {how}: {confidence:.1f} % sure on average, {right:.1f} % right; expected calibration error "
-            f"{100 * each.error:.1f} points, Brier score {each.brier:.3f}."
+            f"{name} {_how_sure(each.gap)}: {confidence:.1f} % sure on average, {right:.1f} % right; expected "
+            f"calibration error {100 * each.error:.1f} points, Brier score {each.brier:.3f}."
         )
     return found
+
+
+def _how_sure(found: Estimate | None) -> str:
+    """What an arm's confidence is shown to be, of how often it is right beyond it."""
+    if found is None:
+        return "is not to be judged by so few runs"
+    low, high = found.interval(CONFIDENCE)
+    if low > -SURE and high < SURE:
+        return "is as sure as it should be, to a point"
+    least, most = sorted((abs(low), abs(high)))
+    by = f"{100 * abs(found.mean):.1f} points (95 % interval {100 * least:.1f} to {100 * most:.1f})"
+    if high < 0:
+        return f"is too sure by {by}"
+    if low > 0:
+        return f"is less sure than it could be, by {by}"
+    return f"is not shown to be too sure or not sure enough, gap {gain(found)}"
 
 
 def mistaken(analysis: Analysis, most: int = 3) -> str:

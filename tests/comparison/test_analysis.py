@@ -13,6 +13,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, recall_score
 from torchmetrics.classification import MulticlassCalibrationError
 
 from audioid.comparison import analysis as module
+from audioid.comparison import words
 from audioid.comparison.analysis import Analysis, analyse, pair_of
 from audioid.comparison.contrasts import contrast
 from audioid.comparison.curves import mean_curve, read_curves
@@ -102,13 +103,13 @@ def tally_of(labels: Any, probabilities: Values) -> Tally:
 def test_calibration_error_by_hand() -> None:
     """Of two predictions at 0.9 one is right, of two at 0.6 both: (|1 - 1.8| + |2 - 1.2|) / 4."""
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
-    found = module.calibration(tally_of([0, 1, 0, 0], probabilities))
+    found = module.calibration(tally_of([0, 1, 0, 0], probabilities), None)
     assert found.error == pytest.approx(0.4)
     assert found.counts.sum() == 4
     np.testing.assert_allclose(found.accuracy[found.counts > 0], [1, 0.5])
     np.testing.assert_allclose(found.confidence[found.counts > 0], [0.6, 0.9])
     # The last of 15 bins begins at 14 / 15.
-    found = module.calibration(tally_of([1, 0], np.array([[0.95, 0.05], [0.92, 0.08]])))
+    found = module.calibration(tally_of([1, 0], np.array([[0.95, 0.05], [0.92, 0.08]])), None)
     assert found.error == pytest.approx((0.95 + 0.08) / 2)
 
 
@@ -118,8 +119,8 @@ def test_who_is_right_as_often_as_he_says_has_no_calibration_error() -> None:
     probabilities = softmax(rng.normal(0, 2, size=(n, 4)))
     labels = (rng.random(n)[:, None] > probabilities.cumsum(axis=1)).sum(axis=1).clip(max=3)
     # The mean absolute deviation of 15 binomial shares of n / 15 predictions is below half a point each.
-    assert module.calibration(tally_of(labels, probabilities)).error < 0.007
-    assert module.calibration(tally_of((labels + 1) % 4, probabilities)).error > 0.3
+    assert module.calibration(tally_of(labels, probabilities), None).error < 0.007
+    assert module.calibration(tally_of((labels + 1) % 4, probabilities), None).error > 0.3
 
 
 def test_a_contrast_over_all_recordings_is_the_verdicts_estimate(sweep: Path) -> None:
@@ -164,6 +165,43 @@ def write(root: Path, transform: str, seed: int, names: str, labels: str, *, sur
         labels=np.array(["abc".index(each) for each in labels]), probabilities=probabilities, classes=CLASSES,
         seed=seed,
     )  # fmt: skip
+
+
+def test_the_gap_between_confidence_and_accuracy_by_hand(tmp_path: Path) -> None:
+    labels = "aabbcc" * 20
+    for seed in range(5):
+        write(tmp_path, "fft", seed, labels, labels)  # 90 % sure, always right
+        write(tmp_path, "cwt", seed, labels[1:] + "a", labels)  # as sure, right half the time
+    found = analysed(tmp_path)
+    gaps = {name: each.gap for name, each in found.calibrations.items()}
+    assert gaps["fft"]
+    assert gaps["cwt"]
+    assert gaps["fft"].mean == pytest.approx(0.1)
+    assert gaps["cwt"].mean == pytest.approx(-0.4, abs=0.01)
+    told = dict(zip(found.calibrations, words.sureness(found), strict=True))
+    assert told["fft"].startswith("fft is less sure than it could be, by 10.0 points")
+    assert told["cwt"].startswith("cwt is too sure by 40.0 points (95 % interval ")
+
+
+def test_the_gaps_interval_holds_that_of_calibrated_answers(tmp_path: Path) -> None:
+    """Answers drawn by their own probabilities have no gap but by chance, that of all recordings or of a split."""
+    rng, outside, trials = np.random.default_rng(4), 0, 200
+    write(tmp_path, "fft", 0, "ab", "ab")
+    made = find_runs(tmp_path)[0][0]
+    runs = [
+        made.model_copy(update={"folder": tmp_path / str(split), "split_seed": split, "n_test": 60, "n_train": 240})
+        for split in range(8)
+    ]
+    for _ in range(trials):
+        sure = rng.uniform(0.4, 1, 300)
+        right = rng.random(300) < sure  # a recording that is hard is hard in each split
+        parts = [rng.choice(300, 60, replace=False) for _ in runs]
+        beyond = {run.folder: (part, right[part] - sure[part]) for run, part in zip(runs, parts, strict=True)}
+        gap = module.confidence_gap(beyond, runs, np.arange(300))
+        assert gap
+        low, high = gap.interval(0.95)
+        outside += not low <= 0 <= high
+    assert outside <= 20  # of 200: 10 expected, 20 and more by chance once in 400
 
 
 def test_disagreements_by_hand(tmp_path: Path) -> None:
