@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import Logger
 
@@ -21,7 +22,7 @@ from audioid.training.begin import begun
 from audioid.training.budget import budget_of
 from audioid.training.build import build
 from audioid.training.cost import cost
-from audioid.training.evaluate import calibrated, evaluate
+from audioid.training.evaluate import Evaluation, calibrated, evaluate
 from audioid.training.everything import learn_everything
 from audioid.training.fit import Fitted, fit, read_progress
 from audioid.training.loggers import go_on, opened
@@ -78,6 +79,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     write_json(folder / "metrics.json", metrics | figures | times)
     if judged:
         print(f"  {judged.told}")
+    tell_if_nothing_was_learned(prepared, evaluation)
     if settings.fit == "everything":
         print(f"  for use: {folder / EVERYTHING / 'model'}; expect of it what is said of the network judged here")
     print(f"  test accuracy {metrics['test_accuracy']:.3f}, {seconds['total']:.0f} s, in {folder}", flush=True)
@@ -143,6 +145,17 @@ def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) 
         print("  each class counts as much as any other in the loss, however many recordings it has", flush=True)
     if isinstance(settings.augment, AugmentSettings):  # those of other packages have other keys
         print(f"  {told(settings.augment.model_dump())}{_why(asked, settings)}", flush=True)
+
+
+def tell_if_nothing_was_learned(prepared: PreparedData, evaluation: Evaluation) -> None:
+    """Prints so where the training part itself is named no better than by its commonest label."""
+    targets = prepared.index.targets[prepared.split.train]
+    commonest = np.bincount(targets).max() / len(targets)
+    if evaluation.accuracy["train"] <= commonest:
+        print(
+            f"  nothing was learned: {evaluation.accuracy['train']:.1%} of the training part are rightly named, its "
+            f"commonest label has {commonest:.1%}; try a lower optimizer.lr, or more steps (trainer.max_steps)"
+        )
 
 
 def _why(asked: Settings, found: Settings) -> str:

@@ -1,9 +1,11 @@
+import io
 import json
 import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -71,6 +73,18 @@ def test_computes_once_and_reads_back(tmp_path: Path) -> None:
     again, log = ask(tmp_path)
     assert_right(again)
     assert log == []
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_shows_how_far_the_making_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(store_module, "TELL_AFTER", 0)
+    ask(tmp_path)
+    assert (f"{STAGE.name}:" in screen.getvalue()) == is_terminal
 
 
 def test_leaves_only_whole_entries(tmp_path: Path) -> None:

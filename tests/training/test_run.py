@@ -365,3 +365,12 @@ def test_what_only_the_parts_can_tell_is_one_line(
     Path("list.csv").write_text("\n".join(["path,label,split", *rows]))
     assert command("data=manifest", "data.file=list.csv", *QUICK, *chosen) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {key}: ")
+
+
+@pytest.mark.parametrize(("epochs", "is_told"), [(1, True), (20, False)])
+def test_a_network_that_learned_nothing_is_told(
+    epochs: int, tones: Path, command: Command, capsys: pytest.CaptureFixture[str], *, is_told: bool
+) -> None:
+    """After two steps it still gives every recording one name."""
+    assert command(*on(tones, "hydra.run.dir=run", f"trainer.max_epochs={epochs}", "augment=none")) == 0
+    assert ("nothing was learned" in capsys.readouterr().out) == is_told

@@ -22,7 +22,7 @@ from audioid.training.parallel.fit import Learner, fit
 from audioid.training.pitch import with_frequency_shift
 from audioid.training.record import metrics_of, record, write_json, write_predictions, write_skipped
 from audioid.training.reporter import Reporter, log_evaluation, log_examples
-from audioid.training.run import quiet, tell_beginning
+from audioid.training.run import quiet, tell_beginning, tell_if_nothing_was_learned
 from audioid.training.run_folder import Plan, claim
 from audioid.training.sureness import JudgedSureness, find_unknown, judged_sureness, refuse_known
 
@@ -100,6 +100,7 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
         write_json(plan.folder / "metrics.json", metrics | figures | times)
         if sure:
             print(f"  {sure.told}")
+        tell_if_nothing_was_learned(prepared, evaluation)
         print(f"  test accuracy {metrics['test_accuracy']:.3f} in {plan.folder}", flush=True)
     print(f"  {watch.seconds['total']:.0f} s for {len(plans)} seeds", flush=True)
     return failed
