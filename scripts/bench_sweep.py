@@ -7,6 +7,10 @@ in the same `comparison.json`, but for times and memory, and no run that had end
 *Overhead*: the seconds between the records of the first and of the last run, less the fitting, by run; of the built-in
 corpus whole, whose images the first run of each picture has to make. Its stages are those of `metrics.json`, and what
 lies between one run and the next.
+
+*Together*: the same runs one after another, each with all processors, and in as many processes at once as there are
+processors (`hydra/launcher=joblib`), which share them. The two take turns; `together_ratio` is the median over these
+pairs of the seconds one after another by the seconds together, start-up and comparison included.
 """
 
 import argparse
@@ -20,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from numpy.random import default_rng
@@ -137,14 +141,32 @@ def overhead(folder: Path, seeds: int, corpus: Sequence[str]) -> Figures:
     }
 
 
+def together(folder: Path, seeds: int, repeats: int, corpus: Sequence[str]) -> Figures:
+    varied = ("-m", f"seed=range(0,{seeds})", "transform=fft,cwt", *corpus)
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=-1")
+    ways: dict[str, tuple[str, ...]] = {"one_after_another": (), "together": joblib}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    finish(start(folder, "-m", "transform=fft,cwt", *corpus, *SHORT, f"hydra.sweep.dir={folder}/pictures"))
+    for repeat in range(repeats):
+        for way, launcher in ways.items():
+            begun = time.perf_counter()
+            finish(start(folder, *varied, *launcher, f"hydra.sweep.dir={folder}/{way}-{repeat}"))
+            taken[way].append(time.perf_counter() - begun)
+    pairs = zip(*taken.values(), strict=True)
+    seconds = {f"{way}_seconds": median(found) for way, found in taken.items()}
+    return seconds | {"together_ratio": median(one / other for one, other in pairs), "together_runs": 2 * seeds}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller runs")
     arguments = parser.parse_args()
     seeds, corpus = (3, TINY) if arguments.quick else (10, ())
+    few, repeats, epochs = (1, 1, TINY) if arguments.quick else (2, 3, ("trainer.max_epochs=10",))
     with tempfile.TemporaryDirectory() as folder:
         figures = kill_and_resume(Path(folder), seeds) | overhead(Path(folder, "overhead"), min(seeds, 5), corpus)
+        figures |= together(Path(folder, "together"), few, repeats, epochs)
     print(tabulate([(name, f"{value:.4g}") for name, value in figures.items()], ("figure", "value")))
     if arguments.json:
         with replacing(arguments.json) as file:

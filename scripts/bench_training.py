@@ -6,7 +6,10 @@ from the store, makes the same batches and changes them by the same draws, steps
 the same initial weights, seeds each step alike, validates after each epoch and keeps the best weights in memory; it
 logs nothing and writes nothing. Both must end with the very same weights. The two sides take turns; `ratio` is the
 median over these pairs of bare seconds by Lightning's seconds, and `cpu_ratio` the same of processor time, which other
-programs disturb less.
+programs disturb less. `share_of_matrix_products` is the rate of multiply-adds in Lightning's side (to learn from an
+image takes three times those that name it, one forwards and two backwards) by the rate of square matrix products of
+PyTorch on as many threads, measured between the turns. It may be above one: on some processors PyTorch's convolutions
+are faster than its matrix products.
 """
 
 import argparse
@@ -35,6 +38,7 @@ from torch.optim import AdamW, lr_scheduler
 from audioid.config import compose
 from audioid.data.datamodule import AudioDataModule
 from audioid.files import replacing
+from audioid.models import multiply_adds
 from audioid.schema import CosineSettings, Settings
 from audioid.training.allocator import give_back_freed_memory
 from audioid.training.budget import budget_of
@@ -42,6 +46,7 @@ from audioid.training.run import run
 
 NETWORKS = ("cnn", "original")
 PAIRS = 3
+SQUARE, PRODUCTS = 1024, 20  # rows of a matrix product, and how many are timed
 
 
 @dataclass
@@ -123,22 +128,38 @@ def risen_cosine(step: int, rise: int, steps: int) -> float:
     return (step + 1) / (rise + 1) if step < rise else 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
+def matrix_product_rate() -> float:
+    """Multiply-adds a second, the median over some products."""
+    one, other, taken = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE), []
+    for _ in range(PRODUCTS):
+        begin = time.perf_counter()
+        torch.mm(one, other)
+        taken.append(time.perf_counter() - begin)
+    return SQUARE**3 / median(taken)
+
+
 def measured(name: str, overrides: list[str], pairs: int) -> dict[str, float]:
     """The figures of one network."""
     settings = compose([f"model={name}", "trainer.accelerator=cpu", *overrides])
-    clocks, same = [], []
+    clocks, same, rates = [], [], []
     for _ in range(pairs):
+        rates.append(matrix_product_rate())
         fitted, initial, trained, augment, data = lightning(settings)
         clocks.append((bare(settings, initial, augment, data), fitted))
         pairs_of_weights = zip(initial.state_dict().values(), trained.state_dict().values(), strict=True)
         same.append(all(torch.equal(one, other) for one, other in pairs_of_weights))
     budget = budget_of(settings.trainer, len(data.split.train), settings.data.batch_size)
     images = min(len(data.split.train), budget.batches * settings.data.batch_size) * budget.epochs
+    each = multiply_adds(trained, data.rows[np.arange(1)].shape[1], settings.image.size)
+    products = each * (3 * images + len(data.split.val) * budget.epochs)
     return {
         f"{name}_bare_images_per_second": images / median(alone.wall for alone, _ in clocks),
         f"{name}_lightning_images_per_second": images / median(fitted.wall for _, fitted in clocks),
         f"{name}_ratio": median(alone.wall / fitted.wall for alone, fitted in clocks),
         f"{name}_cpu_ratio": median(alone.cpu / fitted.cpu for alone, fitted in clocks),
+        f"{name}_share_of_matrix_products": median(
+            products / fitted.wall / rate for (_, fitted), rate in zip(clocks, rates, strict=True)
+        ),
         f"{name}_same_weights": int(all(same)),
     }
 
