@@ -221,28 +221,6 @@ def _highest_memory() -> int:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
-def on_gpu(module: torch.nn.Module) -> dict[str, float]:
-    """Images per second, and the bytes of clips read and images written as a share of what a plain copy moves."""
-    module, clips = module.cuda(), torch.randn(1024, RATE, device="cuda")
-    source = torch.empty(2**28, device="cuda")
-    target = torch.empty_like(source)
-
-    def seconds(function: Callable[[], object]) -> float:
-        found = []
-        for _ in range(8):
-            torch.cuda.synchronize()
-            begin = time.perf_counter()
-            function()
-            torch.cuda.synchronize()
-            found.append(time.perf_counter() - begin)
-        return statistics.median(found[3:])
-
-    bandwidth = 2 * 4 * len(source) / seconds(lambda: target.copy_(source))
-    per_second = len(clips) / seconds(lambda: module(clips))
-    share = per_second * 4 * (RATE + SIZE * SIZE) / bandwidth
-    return {"images per second on the GPU": per_second, "share of its memory bandwidth": share}
-
-
 def main() -> None:
     """Prints the tables; with --json writes the same figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -303,10 +281,6 @@ def main() -> None:
     figures["MiB above a clip of 600 s"] = peak_memory(600)
     for key in ("cwt over its bare FFTs", "60 s over 1 s, per second", "MiB above a clip of 600 s"):
         print(f"{key:28} {figures[key]:12.2f}")
-    if torch.cuda.is_available():
-        figures |= on_gpu(modules["cwt"])
-        for name in ("images per second on the GPU", "share of its memory bandwidth"):
-            print(f"{name:28} {figures[name]:12.3g}")
     if arguments.json:
         with replacing(arguments.json) as part:
             part.write_text(json.dumps(figures, indent=1) + "\n")

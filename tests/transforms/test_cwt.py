@@ -208,15 +208,6 @@ def test_float32_is_float64(image: dict[str, Any], options: dict[str, Any]) -> N
         assert error(single, module.double()(waveform)) < 1e-3, name
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cuda_is_cpu(image: dict[str, Any], options: dict[str, Any]) -> None:
-    waveform = noise(RATE, 3).float()
-    for name in options:
-        module = transforms.build(options[name], image, sample_rate=RATE, n_samples=RATE)
-        expected = module(waveform)
-        assert error(module.cuda()(waveform.cuda()).cpu(), expected) < 1e-3, name
-
-
 @pytest.mark.parametrize("name", ["cmor1.5-1.0", "mexh"])
 @pytest.mark.parametrize("amplitude_scale", ["magnitude", "signed"])
 def test_gradients(name: str, amplitude_scale: str, image: dict[str, Any], options: dict[str, Any]) -> None:

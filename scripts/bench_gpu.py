@@ -1,0 +1,168 @@
+"""All that a GPU is for, beside the processor, in one go: pictures, training, seeds at once, generated sounds.
+
+*Pictures*: the largest difference of a picture's value between GPU and processor, images a second of either in
+batches of clips of a second, float32, and the bytes of clips read and images written as a share of what a plain copy on
+the GPU moves.
+
+*Training*: images a second of the default and of the original network, in steps of forward, backward and fused AdamW on
+pictures that are on the device, in batches of the default size and of a large one: plain, in bfloat16, with channels
+last, compiled, and with these three together.
+
+*Seeds at once* and *generated sounds* are `bench_parallel_seeds.py` and `bench_generator.py`, which use a GPU where
+there is one.
+
+`--device cpu` tries the script where there is no GPU; its figures say nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW
+
+from audioid import models, transforms
+from audioid.commands.runner import run_command
+from audioid.config import compose
+from audioid.errors import AudioidError
+from audioid.files import replacing
+
+TRANSFORMS = ("fft", "cwt", "cqt", "ssq", "mfcc", "both")
+NETWORKS = ("cnn", "original")
+CLASSES = 10
+REPEATS, WARM = 5, 3
+Figures = dict[str, float]
+
+
+def seconds(action: Callable[[], object], device: str) -> float:
+    """Of the action, by the median, once it is warm."""
+    found = []
+    for _ in range(WARM + REPEATS):
+        _wait(device)
+        begin = time.perf_counter()
+        action()
+        _wait(device)
+        found.append(time.perf_counter() - begin)
+    return median(found[WARM:])
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def bytes_per_second(device: str, count: int) -> float:
+    """That a plain copy of so many numbers reads and writes."""
+    source = torch.empty(count, device=device)
+    target = torch.empty_like(source)
+    return 2 * 4 * count / seconds(lambda: target.copy_(source), device)
+
+
+@torch.no_grad()
+def pictures(device: str, batch: int, bandwidth: float) -> Figures:
+    found: Figures = {}
+    torch.manual_seed(0)
+    for name in TRANSFORMS:
+        settings = compose([f"transform={name}", "audio.seconds=1"])
+        rate = settings.audio.sample_rate
+        clips = torch.randn(batch, rate)
+        made = transforms.build(
+            settings.transform.model_dump(), settings.image.model_dump(), sample_rate=rate, n_samples=rate
+        )
+        few = clips[: max(1, batch // 16)]
+        expected = made(few)
+        on_processor = len(few) / seconds(lambda made=made, few=few: made(few), "cpu")  # type: ignore[misc]
+        made, clips = made.to(device), clips.to(device)
+        difference = float((made(clips[: len(few)]).cpu() - expected).abs().max())
+        rate_here = batch / seconds(lambda made=made, clips=clips: made(clips), device)  # type: ignore[misc]
+        moved = 4 * (rate + expected[0].numel())
+        found |= {
+            f"{name}_largest_difference": difference,
+            f"{name}_images_per_second": rate_here,
+            f"{name}_images_per_second_on_the_processor": on_processor,
+            f"{name}_share_of_bandwidth": rate_here * moved / bandwidth,
+        }
+    return found
+
+
+def step(network: nn.Module, images: Tensor, labels: Tensor, device: str, dtype: torch.dtype) -> Callable[[], None]:
+    """One step of training."""
+    optimizer = AdamW(network.parameters(), lr=1e-4, fused=True)
+
+    def action() -> None:
+        with torch.autocast(device, dtype, enabled=dtype is not torch.float32):
+            loss = functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return action
+
+
+def training(device: str, batches: tuple[int, ...]) -> Figures:
+    """Each way by its images a second, by network and size of the batch."""
+    found: Figures = {}
+    for name in NETWORKS:
+        settings = compose([f"model={name}"])
+        size = settings.image.size
+        for batch in batches:
+            images = torch.rand(batch, 1, size, size, device=device)
+            labels = torch.arange(batch, device=device) % CLASSES
+            for way in ("plain", "bfloat16", "channels_last", "compiled", "all_three"):
+                made = models.build(settings.model.model_dump(), in_channels=1, n_classes=CLASSES, image_size=size).to(
+                    device
+                )
+                given, dtype = images, torch.bfloat16 if way in ("bfloat16", "all_three") else torch.float32
+                if way in ("channels_last", "all_three"):
+                    made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    given = images.to(memory_format=torch.channels_last)
+                network = torch.compile(made) if way in ("compiled", "all_three") else made
+                taken = seconds(step(network, given, labels, device, dtype), device)  # type: ignore[arg-type]
+                found[f"{name}_in_{batch}s_{way}_images_per_second"] = batch / taken
+    return found
+
+
+def told_by(script: str, *arguments: str) -> Figures:
+    """The figures of another script."""
+    path = Path(__file__).with_name(script)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "figures.json")
+        subprocess.run([sys.executable, path, "--json", file, *arguments], check=True)
+        found = json.loads(file.read_text(encoding="utf-8"))
+    return {f"{path.stem.removeprefix('bench_')}: {key}": value for key, value in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="small batches, and no other scripts")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("overrides", nargs="*", help="for seeds at once, such as data=folder data.root=DIR")
+    arguments = parser.parse_intermixed_args()
+    device = arguments.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise AudioidError("there is no GPU that PyTorch can use; start this where there is one, or try --device cpu")
+    figures: Figures = {"bytes_per_second": bytes_per_second(device, 2**20 if arguments.quick else 2**28)}
+    figures |= pictures(device, 16 if arguments.quick else 1024, figures["bytes_per_second"])
+    figures |= training(device, (8,) if arguments.quick else (32, 1024))
+    if not arguments.quick:
+        figures |= told_by("bench_parallel_seeds.py", *arguments.overrides)
+        figures |= told_by("bench_generator.py")
+    print(torch.cuda.get_device_name() if device == "cuda" else "processor", torch.__version__)
+    print(tabulate([(name, f"{value:.4g}") for name, value in figures.items()], ("figure", "value")))
+    if arguments.json:
+        with replacing(arguments.json) as file:
+            file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
