@@ -90,7 +90,7 @@ def train(turns: Connection, root: Path, count: int, steps: int, group: Path | N
 
     rows = stored(root, count)
     if group is None:
-        datamodule.IN_MEMORY = sys.maxsize
+        datamodule.IN_MEMORY, datamodule.SHARE = sys.maxsize, 1
     targets = np.arange(count) % CLASSES
     tenth = count // 10
     parts = SplitIndices(np.arange(2 * tenth, count), np.arange(tenth), np.arange(tenth, 2 * tenth))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audioid.data.clips import Clips
+from audioid.data.memory_limit import memory_limit
 from audioid.data.split import SplitIndices
 
 Numbers = NDArray[np.int64]
@@ -19,8 +20,9 @@ Judged = tuple[Tensor, Tensor, Tensor]  # clips, the targets of their recordings
 
 B = TypeVar("B", Batch, Judged)
 
-# A part this small is kept in memory beside PyTorch itself, also where several runs share a laptop.
-IN_MEMORY = 2**30  # bytes
+# A part this small is kept in memory beside PyTorch itself, also where several runs share a laptop, if it is no more
+# than a small share of what this process may take.
+IN_MEMORY, SHARE = 2**30, 1 / 16  # bytes
 
 
 class RowSource(Protocol):
@@ -32,11 +34,11 @@ class RowSource(Protocol):
 class RowDataset(Dataset[Batch]):
     """The rows `numbers` of a source with their targets; whole batches are read at once.
 
-    Rows of at most IN_MEMORY bytes are read once, all others anew for each batch.
+    Rows of at most IN_MEMORY bytes, and SHARE of the memory that there is, are read once, others for each batch.
     """
 
     def __init__(self, rows: RowSource, targets: Numbers, numbers: Numbers) -> None:
-        if len(numbers) and len(numbers) * rows[numbers[:1]].nbytes <= IN_MEMORY:
+        if len(numbers) and len(numbers) * rows[numbers[:1]].nbytes <= min(IN_MEMORY, SHARE * memory_limit()):
             rows, targets, numbers = rows[numbers], targets[numbers], np.arange(len(numbers))
         self.rows, self.targets, self.numbers = rows, targets, numbers
 

@@ -47,12 +47,17 @@ def test_an_epoch_has_every_row_of_its_part_once_with_its_target() -> None:
     np.testing.assert_array_equal(targets, TARGETS[numbers])
 
 
+@pytest.mark.parametrize("is_bounded", [False, True])
 def test_rows_that_memory_holds_are_read_once_and_give_the_batches_of_those_it_does_not(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, *, is_bounded: bool
 ) -> None:
     small, large = Source(), Source()
     inside = batches_of(module(small), 1)
-    monkeypatch.setattr(datamodule, "IN_MEMORY", 26 * ROWS[0].nbytes - 1)
+    one_byte_less = 26 * ROWS[0].nbytes - 1
+    if is_bounded:
+        monkeypatch.setattr(datamodule, "memory_limit", lambda: one_byte_less / datamodule.SHARE)
+    else:
+        monkeypatch.setattr(datamodule, "IN_MEMORY", one_byte_less)
     loader = module(large)
     outside = batches_of(loader, 1)
     for one, other in zip(inside, outside, strict=True):
