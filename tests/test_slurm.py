@@ -21,7 +21,7 @@ LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch"))) or os.geteuid() != 0,
+        not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))) or os.geteuid() != 0,
         reason="needs Slurm's daemons and root",
     ),
 ]
@@ -53,6 +53,16 @@ def until(is_so: Callable[[], bool], seconds: float = 120) -> None:
 
 def queue() -> str:
     return subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_stranger_is_not_obeyed(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ports are open to the network, and jobs are root's."""
+    trusting = re.sub("(auth|cred)/munge", r"\1/none", (slurm / "slurm.conf").read_text())
+    (tmp_path / "stranger.conf").write_text(re.sub("^AuthInfo=.*\n", "", trusting, flags=re.M))
+    order = ["sbatch", "--output", tmp_path / "log.txt", "--wrap", "true"]
+    assert subprocess.run(order, check=False).returncode == 0
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "stranger.conf"))
+    assert subprocess.run(order, check=False, timeout=60).returncode == 1
 
 
 def test_a_failing_run_leaves_the_others_of_its_job_and_of_the_array(slurm: Path, tones: Path, tmp_path: Path) -> None:
