@@ -62,6 +62,7 @@ class SlurmLauncher(OneRunPerJob):
         # What comes of jobs is read as pickles, which run code: out of a folder that nobody could have filled before.
         folder = Path(self.folder) / secrets.token_hex(8) / "%j"
         executor = AutoExecutor(cluster="slurm", folder=folder, slurm_max_num_timeout=self.max_num_timeout)
+        array = ""
         try:
             executor.update_parameters(
                 **{key if key in SHARED else f"slurm_{key}": value for key, value in self.params.items()}
@@ -71,6 +72,8 @@ class SlurmLauncher(OneRunPerJob):
             executor.update_parameters(slurm_dependency=f"afterany:{array}")
             last = executor.submit(self.end, state)
         except (FailedJobError, FailedSubmissionError, ValueError) as error:
+            if array:  # or its runs would go on, and be in the way of those that are sent after mending
+                subprocess.run(["scancel", array], check=False)
             raise AudioidError(
                 f"hydra.launcher: Slurm does not take the jobs: {' '.join(str(error).split())}"
             ) from error
