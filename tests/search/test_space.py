@@ -55,6 +55,12 @@ def test_judges_have_the_best_of_their_arm_on_splits_that_no_trial_has() -> None
     assert {job[-1] for job in judges if "transform=fft" in job} == {"model.depth=3"}
 
 
+def test_trials_of_one_search_are_drawn_by_one_seed() -> None:
+    """Else the arms would not begin with the same values."""
+    plan = planned("transform=fft", "model.depth=range(1,5)", "tune.seed=1", "tune.trials=5", "tune.at_once=2")
+    assert plan.asked == ["model.depth=range(1,5)", "split.seed=0", "tune.seed=1"]
+
+
 @pytest.mark.parametrize("params", [{}, {"model.depth": 9}, {"model.depth": 2, "model.target": "os.system"}])
 def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(AudioidError, match="start another"):
