@@ -27,6 +27,6 @@ def test_an_array_without_an_end_is_cancelled(tmp_path: Path, monkeypatch: pytes
         (tmp_path / "bin" / name).chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     launcher = SlurmLauncher(runs_per_job=1, max_num_timeout=1, submitit_folder=str(tmp_path / "jobs"), name="train")
-    with pytest.raises(AudioidError, match="does not take the jobs: .*QOSMaxSubmitJobPerUserLimit"):
+    with pytest.raises(AudioidError, match=r"does not take the jobs: .*QOSMaxSubmitJobPerUserLimit"):
         launcher.launch([["seed=0"], ["seed=1"]], initial_job_idx=0)
     assert (tmp_path / "cancelled").read_text() == "77\n"

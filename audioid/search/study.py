@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.pool import NullPool
 
-from audioid.comparison.records import TRIAL
+from audioid.comparison.records import SEARCH, TRIAL
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import MOST_TRIALS
@@ -71,7 +71,7 @@ class Search:
         begun = [len(self.of(arm)) for arm in spaces]
         if max(begun) > trials:  # of which one arm may have one more than another
             raise AudioidError(f"tune.trials: {max(begun)} of an arm have begun in {sweep}; say as many, or more")
-        if (sweep / FOLDER / "search.json").exists() and min(begun) < trials:
+        if (sweep / SEARCH).exists() and min(begun) < trials:
             raise AudioidError(f"tune.trials: the search in {sweep} has ended with fewer; start another sweep")
 
     def _check(self, study: optuna.Study, asked: list[str]) -> None:
