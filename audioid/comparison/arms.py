@@ -182,10 +182,10 @@ def choices_told(arms: Iterable[Arm]) -> str:
     sentences = []
     if found := [f"{arm.name} the best of {arm.runs[0].searched} trials" for arm in arms if arm.runs[0].searched]:
         sentences.append(f"Settings were searched for before, by validation data alone: {'; '.join(found)}.")
-        if any(run.settings.get("split") != "given" for arm in arms for run in arm.runs):
-            sentences.append(
-                "That was on another split of these recordings, so some chose and judge: figures may flatter."
-            )
+        sentences.append(
+            "Unless one test part was held out for all runs, some recordings both chose and judge, so the figures may "
+            "flatter."
+        )
     if found := [
         f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
         for arm in arms
