@@ -7,6 +7,7 @@ machine, has the same runs: those that have ended say so, and the one that was s
 """
 
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,13 @@ class SlurmLauncher(OneRunPerJob):
 
     def __call__(self, runs: Sequence[Run]) -> list[JobReturn]:
         """The outcomes of the runs of a job, in order."""
-        return [super(SlurmLauncher, self).__call__(*run) for run in runs]
+        try:
+            return [super(SlurmLauncher, self).__call__(*run) for run in runs]
+        except SystemExit as stop:
+            if stop.code is not None:  # as Lightning's has none, which ends a run that was asked to, by SIGTERM
+                raise
+        while True:  # Slurm begins a job again that it had to kill, and none that ended when it was asked to
+            signal.pause()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """The outcomes of all runs, once the last job has ended.

@@ -1,7 +1,9 @@
-"""What is left behind where Slurm does not take all jobs of a sweep; its commands are stood in for."""
+"""What the launcher for Slurm does in rare cases; Slurm itself is stood in for."""
 
 import os
+import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -30,3 +32,16 @@ def test_an_array_without_an_end_is_cancelled(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(AudioidError, match=r"does not take the jobs: .*QOSMaxSubmitJobPerUserLimit"):
         launcher.launch([["seed=0"], ["seed=1"]], initial_job_idx=0)
     assert (tmp_path / "cancelled").read_text() == "77\n"
+
+
+def test_a_job_that_is_asked_to_end_waits_to_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Slurm would take it for one that failed, and not put it back into the queue."""
+    from hydra_plugins.audioid._slurm import OneRunPerJob, SlurmLauncher
+
+    launcher = SlurmLauncher(runs_per_job=2, max_num_timeout=1, submitit_folder="jobs")
+    monkeypatch.setattr(signal, "pause", Mock(side_effect=[None, ProcessLookupError("killed")]))
+    for code, outcome in ((None, ProcessLookupError), (-1, SystemExit)):  # -1: it is in the queue again
+        monkeypatch.setattr(OneRunPerJob, "__call__", Mock(side_effect=SystemExit(code)))
+        with pytest.raises(outcome):
+            launcher([([], "hydra.sweep.dir", 0, "0", {})])
+    assert signal.pause.call_count == 2  # type: ignore[attr-defined]
