@@ -115,5 +115,5 @@ def test_weights_to_start_from_stay_where_nothing_that_hangs_on_them_is_searched
 def test_a_search_sends_no_array() -> None:
     launcher = {"_target_": "hydra_plugins.audioid._slurm.SlurmLauncher"}
     config, nothing = OmegaConf.create({"hydra": {"launcher": launcher}}), dict[str, Any](hydra_context=None)
-    with pytest.raises(AudioidError, match="start the same command in several jobs"):
+    with pytest.raises(AudioidError, match="start the command in a job"):
         SearchingSweeper(None).setup(**nothing, task_function=lambda _: None, config=config)
