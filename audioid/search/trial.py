@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from optuna.pruners import MedianPruner
 from optuna.trial import FrozenTrial, Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -47,13 +48,19 @@ class TellEpochs(Callback):
 def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     """Trains the network of one trial, and writes what came of it into `trial.json`; goes on from a checkpoint there.
 
+    A launcher's process may outlive the search that it ran the trial for: its end is waited for.
+
     Raises:
         AudioidError: the recordings or the settings do not allow it.
         SystemExit: it was stopped; what was reached is kept.
     """
-    outcome = read_outcome(folder)
-    if "state" in outcome:
-        return
+    with FileLock(folder / "run.lock"):
+        outcome = read_outcome(folder)
+        if "state" not in outcome:
+            write_outcome(folder, outcome | _run(settings, folder, overrides))
+
+
+def _run(settings: Settings, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     quiet()
     keep_freed_memory()
     print(folder.name, flush=True)
@@ -72,7 +79,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
             print(f"  {error}")
             learned = None
     ended = trial.study.get_trials(deepcopy=False)[trial.number]
-    write_outcome(folder, outcome | came_to(ended, best_is, has_diverged=learned is None))
+    return came_to(ended, best_is, has_diverged=learned is None)
 
 
 def came_to(trial: FrozenTrial, best_is: str, *, has_diverged: bool) -> dict[str, Any]:
