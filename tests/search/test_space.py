@@ -79,6 +79,7 @@ def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
         (["trainer.best_by=val_loss,val_accuracy"], "trainer.best_by: cannot be searched"),
         (["split.val_fraction=0"], "split.val_fraction: a search chooses by the validation part"),
         (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: leaves nothing"),
+        (["seed=0,1", "trainer.parallel_seeds=2"], "trainer.parallel_seeds: a search runs its trials one by one"),
         (["tune.trials=0"], "tune.trials: 0 is out of range"),
     ],
 )
