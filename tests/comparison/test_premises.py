@@ -294,7 +294,12 @@ def test_runs_from_before_there_was_a_choice_go_with_those_from_scratch(write_ru
 
 
 def test_a_search_before_the_runs_is_told(write_run: Any, tmp_path: Path) -> None:
-    both(write_run)
+    """And so what it found is nothing to be warned of."""
+    for transform, width in (("cwt", 16), ("fft", 48)):
+        settings = {"model": {"name": "cnn", "width": width}}
+        for split in range(5):
+            write_run(transform, 0, 0.9, split_seed=split, settings=settings, overrides=[f"model.width={width}"])
+    assert "The arms do not share model.width: 16 for cwt, 48 for fft." in warned(tmp_path)
     found = {"transforms": {"cwt": {"trials": 30}, "fft": {"trials": 30}}}
     (tmp_path / "runs" / "search").mkdir()
     (tmp_path / "runs" / "search" / "search.json").write_text(json.dumps(found))
@@ -303,6 +308,7 @@ def test_a_search_before_the_runs_is_told(write_run: Any, tmp_path: Path) -> Non
         "trials. Unless one test part was held out for all runs, some recordings both chose and judge, so the figures "
         "may flatter."
     ]
+    assert "model.width" not in warned(tmp_path)
 
 
 def test_a_damaged_record_of_a_search_is_none(write_run: Any, tmp_path: Path) -> None:
