@@ -59,7 +59,7 @@ def test_a_stranger_is_not_obeyed(slurm: Path, tmp_path: Path, monkeypatch: pyte
     """The ports are open to the network, and jobs are root's."""
     trusting = re.sub("(auth|cred)/munge", r"\1/none", (slurm / "slurm.conf").read_text())
     (tmp_path / "stranger.conf").write_text(re.sub("^AuthInfo=.*\n", "", trusting, flags=re.M))
-    order = ["sbatch", "--output", tmp_path / "log.txt", "--wrap", "true"]
+    order = ["sbatch", "--output", str(tmp_path / "log.txt"), "--wrap", "true"]
     assert subprocess.run(order, check=False).returncode == 0
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "stranger.conf"))
     assert subprocess.run(order, check=False, timeout=60).returncode == 1
