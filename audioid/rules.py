@@ -99,6 +99,8 @@ def check_search(settings: Settings) -> None:
         raise AudioidError("split.val_fraction: a search chooses by the validation part; set it above 0")
     if settings.trainer.fast_dev_run:
         raise AudioidError("trainer.fast_dev_run: leaves nothing for a search to choose by; leave it out")
+    if settings.trainer.parallel_seeds != 1:
+        raise AudioidError("trainer.parallel_seeds: a search runs its trials one by one; leave it at 1")
 
 
 def check_places(data: DataSettings) -> None:

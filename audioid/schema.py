@@ -269,7 +269,8 @@ FREE_ON_RESUME = (
     "metric",
     "margin",
     "store.",
-    "tune.",
+    "tune.trials",
+    "tune.at_once",
     *JUDGED_ANEW,
     *(f"trainer.{key}" for key in ("max_steps", "max_epochs", "accelerator", "devices", "strategy", "parallel_seeds")),
 )

@@ -1,9 +1,9 @@
 """A search that is killed and gone on with: is a trial lost or done twice, and does it end in a verdict?
 
 `experiment=tune` on the built-in corpus, killed twice at random moments with SIGKILL to it and all that it started, and
-gone on with each time. A trial is done twice where its result changes, lost where it has none at the end; `resumed` are
-those that were running when they were killed. With --whole then the same by a search that nobody stops, whose trials
-must be alike to the last digit.
+gone on with each time. A trial is done twice where its result is written again, lost where it has none at the end;
+`resumed` are those that were running when they were killed. With --whole then the same by a search that nobody stops,
+whose trials must be alike to the last digit.
 
 --quick has few and tiny trials, and implies --whole.
 """
@@ -31,6 +31,7 @@ SHORT = ("split.folds=3", "split.seed=1", "split.fold=0", "trainer.max_epochs=2"
 SEED = 8
 
 Trials = dict[tuple[str, int], str]  # what `trial.json` holds, by transform and number, of those that have ended
+Times = dict[Path, int]  # when such a file was written, in nanoseconds
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -58,6 +59,11 @@ def ended(sweep: Path) -> Trials:
     return {key: text for key, (each, text) in found.items() if "state" in each}
 
 
+def written(sweep: Path) -> Times:
+    files = [sweep / "trials" / f"{arm} {number:03d}" / "trial.json" for arm, number in ended(sweep)]
+    return {file: file.stat().st_mtime_ns for file in files}
+
+
 def kill_after(process: "subprocess.Popen[str]", sweep: Path, n_ended: int, delay: float) -> None:
     """Kills the search `delay` seconds after so many trials have ended."""
     while len(ended(sweep)) < n_ended:
@@ -71,7 +77,7 @@ def kill_after(process: "subprocess.Popen[str]", sweep: Path, n_ended: int, dela
 
 def killed_and_gone_on_with(folder: Path, trials: int, chosen: Sequence[str], longest: float) -> dict[str, float]:
     sweep, rng = folder / "sweep", default_rng(SEED)
-    repeated, resumed, before = 0, 0, Trials()
+    repeated, resumed, before = 0, 0, Times()
     for share in (0.3, 0.7, None):
         is_begun = (sweep / "multirun.yaml").exists()
         arguments = (f"resume={sweep}",) if is_begun else (*chosen, f"hydra.sweep.dir={sweep}")
@@ -80,9 +86,9 @@ def killed_and_gone_on_with(folder: Path, trials: int, chosen: Sequence[str], lo
             finish(process, folder)
         else:
             kill_after(process, sweep, round(share * 2 * trials), rng.uniform(0, longest))
-        now = ended(sweep)
+        now = written(sweep)
         resumed += len(list(sweep.glob("trials/*/trial.json"))) - len(now)
-        repeated += sum(now.get(key) != text for key, text in before.items())
+        repeated += sum(now.get(file) != time for file, time in before.items())
         before = now
     with (sweep / "search" / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -93,7 +99,7 @@ def killed_and_gone_on_with(folder: Path, trials: int, chosen: Sequence[str], lo
     print(difference["verdict"])
     return {
         "trials": len(in_file),
-        "trials_lost": len(wanted - set(in_file)) + len(wanted - set(before)),
+        "trials_lost": len(wanted - set(in_file)) + len(wanted - set(ended(sweep))),
         "trials_repeated": repeated + len(in_file) - len(set(in_file)),
         "trials_resumed": resumed,
         "trials_pruned": sum(row["state"] == "pruned" for row in rows),

@@ -4,7 +4,7 @@
 #   scripts/slurm_here.sh start FOLDER    then: export SLURM_CONF=FOLDER/slurm.conf
 #   scripts/slurm_here.sh stop FOLDER     jobs and daemons; the folder stays
 #
-# It trusts whoever reaches its ports, which are on loopback: no Slurm for a machine that others use.
+# Its ports are open to the network; only who can reach the socket in its folder (munge) is obeyed.
 set -eu
 
 fail() {
@@ -17,13 +17,14 @@ is_up() { # PIDFILE
 }
 
 start() {
-    for program in slurmctld slurmd sbatch; do
+    for program in slurmctld slurmd sbatch munged; do
         command -v "$program" >/dev/null ||
-            fail "$program is not here; on Debian or Ubuntu: apt-get install slurmctld slurmd slurm-client"
+            fail "$program is not here; on Debian or Ubuntu: apt-get install slurmctld slurmd slurm-client munge"
     done
     [ "$(id -u)" = 0 ] || fail "slurmd takes root; start this as root, such as in a container"
     is_up "$folder/slurmctld.pid" && fail "$folder: a Slurm runs there already; stop it first"
     mkdir -p "$folder/state" "$folder/spool"
+    (umask 077 && head -c 128 /dev/urandom >"$folder/munge.key")
     name=$(hostname -s)
     port=$((10000 + 2 * ($(printf %s "$folder" | cksum | cut -d ' ' -f 1) % 10000))) # another for each folder
     cat >"$folder/slurm.conf" <<END
@@ -32,9 +33,9 @@ SlurmctldHost=$name(127.0.0.1)
 SlurmctldPort=$port
 SlurmdPort=$((port + 1))
 SlurmUser=root
-AuthType=auth/none
-CredType=cred/none
-AuthInfo=cred_expire=5
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=cred_expire=5,socket=$folder/munge.socket
 CommunicationParameters=NoAddrCache
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
@@ -58,6 +59,10 @@ NodeName=$name NodeAddr=127.0.0.1 CPUs=$(getconf _NPROCESSORS_ONLN) State=UNKNOW
 PartitionName=here Nodes=$name Default=YES State=UP
 END
     export SLURM_CONF="$folder/slurm.conf"
+    # By force: it takes a folder that not all users can reach for a mistake.
+    munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
+        --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" 2>>"$folder/munged.log" ||
+        fail "$folder: munged did not start; munged.log there says why"
     slurmctld -c
     slurmd
     for _ in $(seq 100); do
@@ -79,7 +84,7 @@ stop() {
             sleep 0.2
         done
     fi
-    for daemon in slurmctld slurmd; do
+    for daemon in slurmctld slurmd munged; do
         for _ in $(seq 50); do
             is_up "$folder/$daemon.pid" || break
             kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true

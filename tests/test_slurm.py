@@ -21,7 +21,7 @@ LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch"))) or os.geteuid() != 0,
+        not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))) or os.geteuid() != 0,
         reason="needs Slurm's daemons and root",
     ),
 ]
@@ -53,6 +53,16 @@ def until(is_so: Callable[[], bool], seconds: float = 120) -> None:
 
 def queue() -> str:
     return subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_stranger_is_not_obeyed(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ports are open to the network, and jobs are root's."""
+    trusting = re.sub("(auth|cred)/munge", r"\1/none", (slurm / "slurm.conf").read_text())
+    (tmp_path / "stranger.conf").write_text(re.sub("^AuthInfo=.*\n", "", trusting, flags=re.M))
+    order = ["sbatch", "--output", str(tmp_path / "log.txt"), "--wrap", "true"]
+    assert subprocess.run(order, check=False).returncode == 0
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "stranger.conf"))
+    assert subprocess.run(order, check=False, timeout=60).returncode == 1
 
 
 def test_a_failing_run_leaves_the_others_of_its_job_and_of_the_array(slurm: Path, tones: Path, tmp_path: Path) -> None:
@@ -104,11 +114,12 @@ def test_a_job_that_is_cancelled_is_told_and_the_sweep_goes_on_later(slurm: Path
     assert "cwt" in done.stdout
 
 
-@pytest.mark.parametrize("how", ["requeue", "signal"])
+@pytest.mark.parametrize("how", ["requeue", "signal", "preemption"])
 def test_a_run_that_is_put_back_into_the_queue_ends_as_an_unbroken_one(
     how: str, slurm: Path, tones: Path, tmp_path: Path
 ) -> None:
-    """By Slurm itself, which kills it, as after a preemption; and by the signal that comes before the time is out."""
+    """By Slurm itself, which kills it, at once or some time after asking it to end, as where jobs are preempted; and by
+    the signal that comes before the time is out."""
     chosen = on(tones, "seed=0", "trainer.max_epochs=1500")  # some 40 s, of which the first 10 are not kept
     assert train(tmp_path, *chosen, "hydra.run.dir=unbroken").returncode == 0
     with subprocess.Popen(
@@ -117,7 +128,13 @@ def test_a_run_that_is_put_back_into_the_queue_ends_as_an_unbroken_one(
         until(lambda: any((tmp_path / "sweep").glob("*/checkpoints/last.ckpt")))
         job = (tmp_path / "sweep" / ".submitit").glob("*/*/*_submitted.pkl")
         number = min(int(path.parent.name) for path in job)
-        order = ["scontrol", "requeue"] if how == "requeue" else ["scancel", "--signal=USR2"]
+        if how == "preemption":
+            subprocess.run(["scancel", "--signal=TERM", str(number)], check=True)
+            (log,) = (tmp_path / "sweep" / ".submitit").glob(f"*/{number}/*_0_log.out")
+            until(lambda: "Stopped in epoch" in log.read_text())
+            time.sleep(5)  # it would have ended by now
+            assert re.search(rf"^ *{number} .* R ", queue(), re.M)
+        order = ["scancel", "--signal=USR2"] if how == "signal" else ["scontrol", "requeue"]
         subprocess.run([*order, str(number)], check=True)
         told, _ = shell.communicate(timeout=250)
     assert shell.returncode == 0, told

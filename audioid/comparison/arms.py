@@ -177,13 +177,22 @@ def _chosen_anew(settings: Sequence[Setting], measure: Measure) -> float | None:
 
 
 def choices_told(arms: Iterable[Arm]) -> str:
-    """How the arms that had a choice came to their settings, in a sentence; empty where none had."""
-    told = [
+    """How the arms that had a choice came to their settings, in sentences; empty where none had."""
+    arms = list(arms)
+    sentences = []
+    if found := [f"{arm.name} the best of {arm.runs[0].searched} trials" for arm in arms if arm.runs[0].searched]:
+        sentences.append(f"Settings were searched for before, by validation data alone: {'; '.join(found)}.")
+        sentences.append(
+            "Unless one test part was held out for all runs, some recordings both chose and judge, so the figures may "
+            "flatter."
+        )
+    if found := [
         f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
         for arm in arms
         if arm.tried > 1
-    ]
-    return f"Settings were chosen by the mean over all runs' validation parts: {'; '.join(told)}." if told else ""
+    ]:
+        sentences.append(f"Settings were chosen by the mean over all runs' validation parts: {'; '.join(found)}.")
+    return " ".join(sentences)
 
 
 def name_of(values: Mapping[str, str], keys: Sequence[str]) -> str:

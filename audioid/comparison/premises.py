@@ -126,8 +126,9 @@ def _sizes(runs: Sequence[Run], evidence: Evidence, measure: Measure, margin: fl
 
 
 def _settings(arms: Sequence[Arm]) -> Iterator[str]:
-    """Of settings that differ between the arms and were not what was compared or chosen."""
+    """Of settings that differ between the arms and were not what was compared, chosen or searched for."""
     known = {key for arm in arms for key in arm.chosen}
+    known |= {key for arm in arms for run in arm.runs if run.searched for key in run.chosen.difference(BUDGET)}
     keys = varying([run.settings for arm in arms for run in arm.runs])
     for key in keys:
         if key.partition(".")[0] in keys and "." in key:  # of another option, which is what is to be told

@@ -39,6 +39,7 @@ NOT_SETTINGS = (
 )
 
 TRIAL = "trial.json"  # in the folder of a search's trial, which nothing judges
+SEARCH = Path("search", "search.json")  # beside the runs that judge what a search found
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -101,13 +102,15 @@ class Metrics(Section):
 class Run(Metrics):
     """One finished run; `settings` are its values, `transform.*` among them, as text.
 
-    `chosen` are the keys that its command line names; none where that was not kept.
+    `chosen` are the keys that its command line names; none where that was not kept. `searched` is of how many trials
+    its settings are the best, where a search chose them.
     """
 
     folder: Path
     corpus: str  # its folder's or file's name
     settings: dict[str, str]
     chosen: frozenset[str] = frozenset()
+    searched: int | None = None
 
     @property
     def split(self) -> tuple[int, int | None]:
@@ -174,7 +177,22 @@ def _read(folder: Path) -> Run:
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
     corpus = PurePath(choices.get("data.root") or choices.get("data.file") or "the built-in corpus").name
     settings = _settings(choices, metrics, found)
-    return Run(**metrics.model_dump(), folder=folder, corpus=corpus, settings=settings, chosen=_chosen(folder))
+    searched = _searched(folder.parent / SEARCH, metrics.transform)
+    return Run(
+        **metrics.model_dump(),
+        folder=folder,
+        corpus=corpus,
+        settings=settings,
+        chosen=_chosen(folder),
+        searched=searched,
+    )
+
+
+def _searched(file: Path, transform: str) -> int | None:
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["transforms"][transform]["trials"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
+        return None
 
 
 def _chosen(folder: Path) -> frozenset[str]:

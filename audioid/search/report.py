@@ -8,6 +8,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
+from audioid.comparison.records import SEARCH
 from audioid.comparison.report import FORMS
 from audioid.files import replacing
 from audioid.search.study import FOLDER, Search
@@ -37,7 +38,7 @@ def write(search: Search) -> str:
         writer.writeheader()
         writer.writerows(_row(arm, trial, search.best_by) for arm, found in trials.items() for trial in found)
     _draw(search, figures(trials, importances, search.best_by))
-    with replacing(folder / "search.json") as part:  # last: where it is, the search has ended
+    with replacing(search.sweep / SEARCH) as part:  # last: where it is, the search has ended
         text = json.dumps({"judged_by": search.best_by, "transforms": arms}, indent=2, ensure_ascii=False)
         part.write_text(text + "\n", encoding="utf-8")
     by_importance = sorted(keys, key=lambda key: -max(each["importances"].get(key, 0.0) for each in arms.values()))
@@ -45,7 +46,7 @@ def write(search: Search) -> str:
     rows = [(search.best_by, *(_written(each[search.best_by]) for each in best))]
     rows += [(key, *(_written(each["settings"].get(key, "")) for each in best)) for key in by_importance]
     table = tabulate(rows, ("best settings", *arms), tablefmt="simple", disable_numparse=True)
-    return f"{table}\n\nWhat was tried: {folder}; the best of each is now judged on other splits"
+    return f"{table}\n\nWhat was tried: {folder}; the best of each is now judged"
 
 
 def _written(value: Any) -> str:

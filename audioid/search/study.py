@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.pool import NullPool
 
-from audioid.comparison.records import TRIAL
+from audioid.comparison.records import SEARCH, TRIAL
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import MOST_TRIALS
@@ -46,7 +46,8 @@ class Search:
     """The trials of each arm in a sweep's folder: so many as are asked for, judged by `trainer.best_by`.
 
     Raises:
-        AudioidError: it was begun with other settings, or has ended with fewer trials, and its best are judged.
+        AudioidError: it was begun with other settings, has more trials than are asked for, or has ended with fewer,
+            and its best are judged.
     """
 
     def __init__(
@@ -67,7 +68,10 @@ class Search:
             }
             for study in self.studies.values():
                 self._check(study, list(asked))
-        if (sweep / FOLDER / "search.json").exists() and any(len(self.of(arm)) < trials for arm in spaces):
+        begun = [len(self.of(arm)) for arm in spaces]
+        if max(begun) > trials:  # of which one arm may have one more than another
+            raise AudioidError(f"tune.trials: {max(begun)} of an arm have begun in {sweep}; say as many, or more")
+        if (sweep / SEARCH).exists() and min(begun) < trials:
             raise AudioidError(f"tune.trials: the search in {sweep} has ended with fewer; start another sweep")
 
     def _check(self, study: optuna.Study, asked: list[str]) -> None:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from filelock import FileLock
 from optuna.pruners import MedianPruner
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from audioid.errors import AudioidError, DivergedError
@@ -19,8 +21,8 @@ from audioid.training.fit import BEST_BY
 from audioid.training.loggers import opened
 from audioid.training.run import learn, quiet
 
-# The same for each arm: a trial is judged against the median of its own arm's, once there are so many that ended,
-# and once so much of its budget is over, since what learns slowly at first may end well.
+# The same for each arm: a trial is judged against the median of its own arm's that came to their end, once there are
+# so many of those, and once so much of its budget is over, since what learns slowly at first may end well.
 PRUNES_AFTER, PRUNES_FROM = 5, 1 / 3
 GIVEN_UP = "given_up"  # of a trial's attributes
 
@@ -46,13 +48,19 @@ class TellEpochs(Callback):
 def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     """Trains the network of one trial, and writes what came of it into `trial.json`; goes on from a checkpoint there.
 
+    A launcher's process may outlive the search that it ran the trial for: its end is waited for.
+
     Raises:
         AudioidError: the recordings or the settings do not allow it.
         SystemExit: it was stopped; what was reached is kept.
     """
-    outcome = read_outcome(folder)
-    if "state" in outcome:
-        return
+    with FileLock(folder / "run.lock"):
+        outcome = read_outcome(folder)
+        if "state" not in outcome:
+            write_outcome(folder, outcome | _run(settings, folder, overrides))
+
+
+def _run(settings: Settings, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     quiet()
     keep_freed_memory()
     print(folder.name, flush=True)
@@ -71,7 +79,13 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
             print(f"  {error}")
             learned = None
     ended = trial.study.get_trials(deepcopy=False)[trial.number]
-    values = ended.intermediate_values
-    state = "diverged" if learned is None else "pruned" if ended.user_attrs.get(GIVEN_UP) else "complete"
+    return came_to(ended, best_is, has_diverged=learned is None)
+
+
+def came_to(trial: FrozenTrial, best_is: str, *, has_diverged: bool) -> dict[str, Any]:
+    """`state`, `value` and `epochs` of a trial; one that validation could never judge has diverged too."""
+    values = trial.intermediate_values
     value = (min if best_is == "min" else max)(values.values()) if values else None
-    write_outcome(folder, outcome | {"state": state, "value": value, "epochs": len(values)})
+    is_lost = has_diverged or value is None
+    state = "diverged" if is_lost else "pruned" if trial.user_attrs.get(GIVEN_UP) else "complete"
+    return {"state": state, "value": value, "epochs": len(values)}

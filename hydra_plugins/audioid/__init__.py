@@ -67,8 +67,8 @@ class SearchingSweeper(ApplyingSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         if str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
             raise AudioidError(
-                "hydra/launcher: a search knows its next trials when others have ended, so it sends no array; start "
-                "the same command in several jobs, with one hydra.sweep.dir, and they share it (docs/search.md)"
+                "hydra/launcher: a search knows its next trials when others have ended, so it sends no array; leave it "
+                "out, and start the command in a job (docs/cluster.md)"
             )
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 

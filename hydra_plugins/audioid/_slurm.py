@@ -7,6 +7,7 @@ machine, has the same runs: those that have ended say so, and the one that was s
 """
 
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,13 @@ class SlurmLauncher(OneRunPerJob):
 
     def __call__(self, runs: Sequence[Run]) -> list[JobReturn]:
         """The outcomes of the runs of a job, in order."""
-        return [super(SlurmLauncher, self).__call__(*run) for run in runs]
+        try:
+            return [super(SlurmLauncher, self).__call__(*run) for run in runs]
+        except SystemExit as stop:
+            if stop.code is not None:  # as Lightning's has none, which ends a run that was asked to, by SIGTERM
+                raise
+        while True:  # Slurm begins a job again that it had to kill, and none that ended when it was asked to
+            signal.pause()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """The outcomes of all runs, once the last job has ended.
@@ -62,6 +69,7 @@ class SlurmLauncher(OneRunPerJob):
         # What comes of jobs is read as pickles, which run code: out of a folder that nobody could have filled before.
         folder = Path(self.folder) / secrets.token_hex(8) / "%j"
         executor = AutoExecutor(cluster="slurm", folder=folder, slurm_max_num_timeout=self.max_num_timeout)
+        array = ""
         try:
             executor.update_parameters(
                 **{key if key in SHARED else f"slurm_{key}": value for key, value in self.params.items()}
@@ -71,6 +79,8 @@ class SlurmLauncher(OneRunPerJob):
             executor.update_parameters(slurm_dependency=f"afterany:{array}")
             last = executor.submit(self.end, state)
         except (FailedJobError, FailedSubmissionError, ValueError) as error:
+            if array:  # or its runs would go on, and be in the way of those that are sent after mending
+                subprocess.run(["scancel", array], check=False)
             raise AudioidError(
                 f"hydra.launcher: Slurm does not take the jobs: {' '.join(str(error).split())}"
             ) from error

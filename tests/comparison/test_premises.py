@@ -1,5 +1,6 @@
 """What a reader is warned of."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,28 @@ def test_runs_from_before_there_was_a_choice_go_with_those_from_scratch(write_ru
     assert study.keys == ["transform"]
     assert "pretrained" not in warned(tmp_path)
     assert "train_per_class" not in warned(tmp_path)
+
+
+def test_a_search_before_the_runs_is_told(write_run: Any, tmp_path: Path) -> None:
+    """And so what it found is nothing to be warned of."""
+    for transform, width in (("cwt", 16), ("fft", 48)):
+        settings = {"model": {"name": "cnn", "width": width}}
+        for split in range(5):
+            write_run(transform, 0, 0.9, split_seed=split, settings=settings, overrides=[f"model.width={width}"])
+    assert "The arms do not share model.width: 16 for cwt, 48 for fft." in warned(tmp_path)
+    found = {"transforms": {"cwt": {"trials": 30}, "fft": {"trials": 30}}}
+    (tmp_path / "runs" / "search").mkdir()
+    (tmp_path / "runs" / "search" / "search.json").write_text(json.dumps(found))
+    assert headline(tmp_path).notes == [
+        "Settings were searched for before, by validation data alone: cwt the best of 30 trials; fft the best of 30 "
+        "trials. Unless one test part was held out for all runs, some recordings both chose and judge, so the figures "
+        "may flatter."
+    ]
+    assert "model.width" not in warned(tmp_path)
+
+
+def test_a_damaged_record_of_a_search_is_none(write_run: Any, tmp_path: Path) -> None:
+    both(write_run)
+    (tmp_path / "runs" / "search").mkdir()
+    (tmp_path / "runs" / "search" / "search.json").write_text("[]")
+    assert headline(tmp_path).notes == []

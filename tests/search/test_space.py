@@ -55,6 +55,12 @@ def test_judges_have_the_best_of_their_arm_on_splits_that_no_trial_has() -> None
     assert {job[-1] for job in judges if "transform=fft" in job} == {"model.depth=3"}
 
 
+def test_trials_of_one_search_are_drawn_by_one_seed() -> None:
+    """Else the arms would not begin with the same values."""
+    plan = planned("transform=fft", "model.depth=range(1,5)", "tune.seed=1", "tune.trials=5", "tune.at_once=2")
+    assert plan.asked == ["model.depth=range(1,5)", "split.seed=0", "tune.seed=1"]
+
+
 @pytest.mark.parametrize("params", [{}, {"model.depth": 9}, {"model.depth": 2, "model.target": "os.system"}])
 def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(AudioidError, match="start another"):
@@ -73,6 +79,7 @@ def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
         (["trainer.best_by=val_loss,val_accuracy"], "trainer.best_by: cannot be searched"),
         (["split.val_fraction=0"], "split.val_fraction: a search chooses by the validation part"),
         (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: leaves nothing"),
+        (["seed=0,1", "trainer.parallel_seeds=2"], "trainer.parallel_seeds: a search runs its trials one by one"),
         (["tune.trials=0"], "tune.trials: 0 is out of range"),
     ],
 )
@@ -109,5 +116,5 @@ def test_weights_to_start_from_stay_where_nothing_that_hangs_on_them_is_searched
 def test_a_search_sends_no_array() -> None:
     launcher = {"_target_": "hydra_plugins.audioid._slurm.SlurmLauncher"}
     config, nothing = OmegaConf.create({"hydra": {"launcher": launcher}}), dict[str, Any](hydra_context=None)
-    with pytest.raises(AudioidError, match="start the same command in several jobs"):
+    with pytest.raises(AudioidError, match="start the command in a job"):
         SearchingSweeper(None).setup(**nothing, task_function=lambda _: None, config=config)

@@ -136,6 +136,17 @@ def test_trials_of_one_search_differ_in_nothing_else(tmp_path: Path) -> None:
         begun(tmp_path, asked=["image.size=64"])
 
 
+def test_fewer_trials_than_have_begun_would_be_more_of_one_arm(tmp_path: Path) -> None:
+    search = begun(tmp_path, trials=3)
+    for _ in range(3):
+        taken = search.take()
+        assert taken
+        end(search, taken)
+    assert [len(search.of(arm)) for arm in SPACES] == [2, 1]
+    with pytest.raises(AudioidError, match=r"tune\.trials: 2 of an arm have begun in .*; say as many, or more"):
+        begun(tmp_path, trials=1)
+
+
 def test_a_search_that_has_ended_takes_no_more_trials(tmp_path: Path) -> None:
     tried(begun(tmp_path, trials=1))
     (tmp_path / "search" / "search.json").write_text("{}")  # its last file
