@@ -114,8 +114,8 @@ class Run(Metrics):
 
     @property
     def split(self) -> tuple[int, int | None]:
-        """What the runs over one partition of the recordings share."""
-        return self.split_seed, self.fold
+        """What the runs over one partition of the recordings share; of an official one no seed draws the test part."""
+        return 0 if self.settings.get("split") == "given" else self.split_seed, self.fold
 
     @property
     def pairing(self) -> tuple[int, int, int | None]:

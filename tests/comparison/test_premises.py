@@ -73,6 +73,13 @@ def test_one_split_and_few_splits(write_run: Any, tmp_path: Path) -> None:
     assert "splits: " not in warned(tmp_path).replace("split.", "")
 
 
+def test_an_official_split_is_one_whatever_seeds_were_swept(write_run: Any, tmp_path: Path) -> None:
+    for split in range(10):
+        for transform in ("cwt", "fft"):
+            write_run(transform, split, 0.9, split_seed=split, settings={"split": {"name": "given"}})
+    assert "One split only: " in warned(tmp_path)
+
+
 @pytest.mark.parametrize("fft_is_better_with", ["synthetic", "none"])
 def test_arms_that_begin_differently(write_run: Any, tmp_path: Path, fft_is_better_with: str) -> None:
     for split in range(5):
