@@ -34,8 +34,8 @@ HEADER = pa.schema(
 KEPT = pa.schema([("path", pa.large_string()), *STATUS, *HEADER])
 FRESH = HEADER.append(pa.field("reason", pa.large_string()))
 
-# Files are handed out to threads, and progress is told, in so many shares.
-SHARES = 1000
+# Files are handed out to threads, and progress is told, in so many shares, none of fewer than so many files.
+SHARES, LEAST = 1000, 16
 WRITTEN = 2**16  # rows that are written at a time
 
 
@@ -75,7 +75,7 @@ def _known_rows(files: pa.Table, known: pa.Table) -> NDArray[np.int64]:
 
 def _of_each(read: Callable[[str], tuple[Any, ...]], root: Path, paths: pa.Array, schema: pa.Schema) -> pa.Table:
     """What `read` says of each file, by all threads; on stderr how far it is, where that takes long."""
-    step = len(paths) // SHARES + 1
+    step = max(LEAST, len(paths) // SHARES)
     shares = [paths[start : start + step] for start in range(0, len(paths), step)]
     seconds = 0.5 if sys.stderr.isatty() else 30.0
     bar = tqdm(total=len(paths), desc="indexing", unit=" recordings", delay=seconds, mininterval=seconds, leave=False)

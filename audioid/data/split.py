@@ -146,8 +146,13 @@ def _together(groups: ArrayLike | None, checksums: ArrayLike | None) -> RowNumbe
 def _numbered(values: ArrayLike) -> RowNumbers:
     """For each row the position of its value among all different ones, sorted, `(rows,)`."""
     import pandas as pd  # slow to import, and the settings are checked without it
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    return pd.factorize(pd.Series(values), sort=True)[0].astype(np.int64)
+    # numpy is slow with millions of texts, and pandas before 3 takes texts for equal that are so up to a NUL.
+    column = pa.array(pd.Series(values))
+    different = pc.unique(column)
+    return pc.index_in(column, value_set=different.take(pc.sort_indices(different))).to_numpy().astype(np.int64)
 
 
 def _parted(

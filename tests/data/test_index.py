@@ -363,7 +363,7 @@ def test_many_new_files_are_read_in_shares_and_told(
 ) -> None:
     whole = index_folder(corpus)
     assert capsys.readouterr().err == ""  # few are read in no time
-    monkeypatch.setattr(headers, "SHARES", 2)  # of four and two files
+    monkeypatch.setattr(headers, "LEAST", 4)
     monkeypatch.setattr(headers, "tqdm", lambda **options: tqdm(**options | {"delay": 0, "mininterval": 0}))
     pd.testing.assert_frame_equal(index_folder(corpus).table, whole.table)
     assert capsys.readouterr().err.count("4/6") == 2  # asking for changes, reading
