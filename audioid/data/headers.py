@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -36,7 +37,8 @@ FRESH = HEADER.append(pa.field("reason", pa.large_string()))
 
 # Files are handed out to threads, and progress is told, in so many shares, none of fewer than so many files.
 SHARES, LEAST = 1000, 16
-WRITTEN = 2**16  # rows that are written at a time
+# Rows at a time.
+LOOKED_UP, WRITTEN = 2**20, 2**16
 
 
 def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFrame:
@@ -46,15 +48,15 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     size and time of change stand in `cache` are not opened; `cache` is brought up to date.
     """
     names = pa.array(paths, pa.large_string())
-    files = _of_each(_status, root, names, STATUS).add_column(0, "path", names)
-    known = read_cache(cache) if cache else KEPT.empty_table()
-    rows, n_known = _known_rows(files, known), len(known)
+    files = _of_each(_status, root, names, STATUS).add_column(0, "path", names).combine_chunks()
+    kept = read_cache(cache)
+    # Of ten million files keys and headers need a gigabyte each, so they are not there at once.
+    rows, n_known = _known_rows(files, columns_of(kept, files.column_names))
     new = np.flatnonzero(rows < 0)
     rows[new] = n_known + np.arange(new.size)
     fresh = _of_each(_read_header, root, names.take(new), FRESH)
-    headers = pa.concat_tables([known.select(HEADER.names), fresh], promote_options="default")
-    del known, fresh  # of millions of files each needs a gigabyte
-    headers = headers.take(rows)
+    headers = pa.concat_tables([columns_of(kept, HEADER.names), fresh], promote_options="default").take(rows)
+    del kept, fresh
     reason = pc.fill_null(headers["reason"], "")
     headers = headers.drop_columns("reason")
     is_kept = pc.equal(reason, "")
@@ -65,12 +67,20 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     return headers.append_column("reason", reason).to_pandas()
 
 
-def _known_rows(files: pa.Table, known: pa.Table) -> NDArray[np.int64]:
-    """For each file its row in `known`, `(files,)`; -1 for one that is new or has changed."""
-    rows = pc.index_in(files["path"], value_set=known["path"])
-    kept = known.select(STATUS.names).take(rows)
-    is_same = pc.and_(*(pc.equal(kept[name], files[name]) for name in STATUS.names))
-    return pc.fill_null(pc.if_else(is_same, rows, -1), -1).to_numpy().astype(np.int64)
+def _known_rows(files: pa.Table, known: pa.Table) -> tuple[NDArray[np.int64], int]:
+    """For each file its row in `known`, `(files,)`, -1 for one that is new or has changed; and how many are known.
+
+    Both are sorted by path, so that some files are looked up at a time, among those known that may be the same.
+    """
+    paths, found = known["path"], [np.empty(0, np.int64)]
+    for some in files.to_batches(max_chunksize=LOOKED_UP):
+        first = bisect_left(paths, str(some["path"][0]), key=str)
+        end = bisect_right(paths, str(some["path"][-1]), key=str)
+        rows = pc.add(pc.index_in(some["path"], value_set=paths[first:end]), first)
+        kept = known.select(STATUS.names).take(rows)
+        is_same = pc.and_(*(pc.equal(kept[name], some[name]) for name in STATUS.names))
+        found.append(pc.fill_null(pc.if_else(is_same, rows, -1), -1).to_numpy().astype(np.int64))
+    return np.concatenate(found), len(known)
 
 
 def _of_each(read: Callable[[str], tuple[Any, ...]], root: Path, paths: pa.Array, schema: pa.Schema) -> pa.Table:
@@ -110,24 +120,35 @@ def _read_header(path: str) -> tuple[int, int, int, str, str, str]:
 
 
 def write_cache(cache: Path, batches: Iterable[pa.RecordBatch]) -> None:
-    """Arrow's file format, after a line with the checksum of the rest."""
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_file(stream, KEPT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    content = stream.getvalue()
+    """Rows as `KEPT` in Arrow's file format, after a line with the checksum of the rest."""
+    content = _arrow_file(batches)
     with replacing(cache) as part, part.open("wb") as file:
         file.write(_checksum(content) + b"\n")
         file.write(content)
 
 
-def read_cache(cache: Path) -> pa.Table:
-    """The headers kept in `cache`, as `KEPT`; none where there is no such file, or it is damaged."""
-    if not cache.is_file():
-        return KEPT.empty_table()
-    with cache.open("rb") as file:
-        checksum, content = file.readline().rstrip(b"\n"), pa.py_buffer(file.read())
-    return pa.ipc.open_file(content).read_all() if _checksum(content) == checksum else KEPT.empty_table()
+def read_cache(cache: Path | None) -> pa.Buffer:
+    """The Arrow file kept in `cache`; one of no rows where there is no such file, or it is damaged."""
+    if cache and cache.is_file():
+        with cache.open("rb") as file:
+            checksum, content = file.readline().rstrip(b"\n"), pa.py_buffer(file.read())
+        if _checksum(content) == checksum:
+            return content
+    return _arrow_file([])
+
+
+def columns_of(content: pa.Buffer, names: list[str]) -> pa.Table:
+    """What an Arrow file of rows as `KEPT` holds in the given columns."""
+    fields = [KEPT.get_field_index(name) for name in names]
+    return pa.ipc.open_file(content, options=pa.ipc.IpcReadOptions(included_fields=fields)).read_all()
+
+
+def _arrow_file(batches: Iterable[pa.RecordBatch]) -> pa.Buffer:
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_file(stream, KEPT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return stream.getvalue()
 
 
 def checksum_of(content: BufferedReader) -> str:

@@ -195,8 +195,8 @@ def _index(
         raise AudioidError(f"{source}: none of {len(table)} recordings can be used (last: {path} {reason}); mend them")
     labels = labels | _labels(table[broken])
     # Column by column: millions of rows shall not be there twice.
-    usable = {name: table.pop(name).array[~broken] for name in COLUMNS}
-    return Index(root, pd.DataFrame(usable), skipped, labels)
+    usable = ~broken if broken.any() else slice(None)
+    return Index(root, pd.DataFrame({name: table.pop(name).array[usable] for name in COLUMNS}), skipped, labels)
 
 
 def _refuse_case_twins(source: Path, labels: Iterable[str]) -> None:
