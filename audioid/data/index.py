@@ -1,5 +1,6 @@
 """The list of all recordings: all that later stages know of the disk."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = (*manifest.COLUMNS, "seconds", "sample_rate", "channels", "subtype", "checksum")
 UNEVEN = 5.0
+DIGESTED = 100_000  # rows at a time: the text of millions would need as much memory as the table
 LOOSE = "lies in no folder named after its label; move it into one"
 
 
@@ -38,8 +40,8 @@ class Index:
 
     Columns of `table`: `path` (relative to `root`, with `/`), `label`, `group` and `split` ("" where none is
     given), `fold` (-1 where none is given), `seconds`, `sample_rate` in Hz, `channels`, `subtype` as libsndfile
-    names it, and `checksum` of the file's content. `labels` has the label of each path found, skipped ones too. Without
-    `has_files` paths are names of sounds that are made, not read.
+    names it, and `checksum` of the file's content. `labels` has the label of each path in `skipped`, where it has one.
+    Without `has_files` paths are names of sounds that are made, not read.
     """
 
     root: Path
@@ -71,13 +73,17 @@ class Index:
         """Names the content: equal for the same recordings, labels, groups and parts, wherever `root` lies."""
         digest = hashlib.blake2b(digest_size=16)
         for column in (*manifest.COLUMNS, "checksum"):
-            digest.update("\0".join(self.table[column].astype(str)).encode() + b"\0\0")
+            for start in range(0, len(self.table), DIGESTED):
+                values = self.table[column].iloc[start : start + DIGESTED].astype(str).to_numpy(object)
+                digest.update("\0".join(values).encode() + b"\0")
+            digest.update(b"\0")
         return digest.hexdigest()
 
     def without(self, unreadable: Sequence[Skipped]) -> "Index":
         """This index less the given `(path, reason)`, which join those skipped: what decoding could not read."""
-        left = self.table[~self.table["path"].isin([path for path, _ in unreadable])]
-        return replace(self, table=left.reset_index(drop=True), skipped=[*self.skipped, *unreadable])
+        is_lost = self.table["path"].isin([path for path, _ in unreadable])
+        left, labels = self.table[~is_lost].reset_index(drop=True), {**self.labels, **_labels(self.table[is_lost])}
+        return replace(self, table=left, skipped=[*self.skipped, *unreadable], labels=labels)
 
     def refuse_lost_labels(self) -> None:
         """Raise AudioidError for the first label all of whose recordings were skipped: it could not be learned."""
@@ -108,21 +114,35 @@ def index_folder(
     """
     if not root.is_dir():
         raise AudioidError(f"{root}: {'is not a folder' if root.exists() else 'does not exist'}; set data.root")
-    found = [(path, reason or ("" if "/" in path else LOOSE)) for path, reason in walk(root)]
-    paths, skipped = sorted(path for path, reason in found if not reason), [skip for skip in found if skip[1]]
+    paths, skipped = [], list[Skipped]()
+    for path, reason in walk(root):
+        if reason or "/" not in path:
+            skipped.append((path, reason or LOOSE))
+        else:
+            paths.append(path)
     if not paths:
         hint = f" ({skipped[0][0]} {skipped[0][1]})" if skipped else ""
         raise AudioidError(f"{root}: holds no recordings{hint}; put them in folders named after their labels")
-    table = pd.DataFrame({"path": paths, "group": "", "split": "", "fold": manifest.NO_FOLD})
-    table["label"] = table["path"].map(_folder_label)
-    labels = {path: _folder_label(path) for path, _ in skipped}
+    paths.sort()
+    table = _labelled(paths).assign(group="", split="", fold=manifest.NO_FOLD)
+    labels = _labels(_labelled([path for path, _ in skipped]))
+    del paths  # of millions of recordings they need more memory than the table
     return _index(root, root, table, skipped, labels, group_pattern, on_unreadable, cache)
 
 
-def _folder_label(path: str) -> str:
-    """The name of the folder that holds the path, "" for one that lies in `root` itself."""
+def _labelled(paths: list[str]) -> pd.DataFrame:
+    """`path` and `label`: the name of the folder that holds it, "" for one that lies in `root` itself."""
+    folder_label = functools.cache(_folder_label)  # few folders hold many files
+    return pd.DataFrame({"path": paths, "label": [folder_label(path.rpartition("/")[0]) for path in paths]})
+
+
+def _folder_label(folder: str) -> str:
     # The same name may be stored composed or decomposed, as the system that made the folder does it.
-    return unicodedata.normalize("NFC", posixpath.basename(posixpath.dirname(path)))
+    return unicodedata.normalize("NFC", posixpath.basename(folder))
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["path"], table["label"], strict=True))
 
 
 def index_manifest(
@@ -161,8 +181,9 @@ def _index(
     if group_pattern is not None:
         table["group"] = _matched_groups(table["path"], group_pattern)
     name = hashlib.blake2b(os.fsencode(source.resolve()), digest_size=8).hexdigest()
-    headers = read_headers(root, table["path"], cache and cache / f"{name}.csv")
+    headers = read_headers(root, table["path"], cache and cache / f"{name}.arrow")
     table = pd.concat([table, headers], axis=1)
+    del headers
     table["seconds"] = table["frames"] / table["sample_rate"]
     broken = table["reason"] != ""
     skipped = [*skipped, *zip(table.loc[broken, "path"], table.loc[broken, "reason"], strict=True)]
@@ -172,8 +193,10 @@ def _index(
     if broken.all():
         path, reason = skipped[-1]
         raise AudioidError(f"{source}: none of {len(table)} recordings can be used (last: {path} {reason}); mend them")
-    labels = labels | dict(zip(table["path"], table["label"], strict=True))
-    return Index(root, table.loc[~broken, list(COLUMNS)].reset_index(drop=True), skipped, labels)
+    labels = labels | _labels(table[broken])
+    # Column by column: millions of rows shall not be there twice.
+    usable = ~broken if broken.any() else slice(None)
+    return Index(root, pd.DataFrame({name: table.pop(name).array[usable] for name in COLUMNS}), skipped, labels)
 
 
 def _refuse_case_twins(source: Path, labels: Iterable[str]) -> None:

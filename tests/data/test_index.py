@@ -3,14 +3,18 @@ import os
 import shutil
 import time
 import unicodedata
+import wave
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile
+from tqdm import tqdm
 
 from audioid.data import headers
+from audioid.data import index as index_module
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.errors import AudioidError
 
@@ -160,6 +164,34 @@ def test_the_digest_names_the_content_wherever_it_lies(corpus: Path, tmp_path: P
     assert index_folder(tmp_path / "copy").digest != one.digest
 
 
+def test_digests_are_those_that_runs_have_recorded(tmp_path: Path) -> None:
+    """The numbers are those of the first version, which joined the text of whole columns."""
+    names = ["Große Trommel/Schlag 1.wav", "太鼓/ドン.wav", "太鼓.b/deep/hat/a.wav", "hat/b.wav", "hat/NA.wav"]
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(bytes(range(20 + number)) * 2)
+    (tmp_path / "hat" / "text.wav").write_text("no sound")
+    assert index_folder(tmp_path).digest == "0e8a5b77aab486f937ac26baf058e112"
+    assert index_folder(tmp_path, group_pattern=r"(.)\.wav").digest == "d941bb7b12575adec0dddfafe7325fe7"
+    lines = "hat/b.wav,hat,train,3\nhat/NA.wav,NA,test,\n太鼓/ドン.wav,太鼓,,10\n"
+    index = index_manifest(manifest(tmp_path, f"path,label,split,fold\n{lines}"))
+    assert index.digest == "b8b2b92eb38909176374559da24faec3"
+    assert index.without([("hat/b.wav", "broken")]).digest == "6948821fb33dde1cdfa0518a02650691"
+
+
+def test_the_digest_does_not_depend_on_how_many_rows_are_taken_at_a_time(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = index_folder(corpus).digest
+    for rows in (1, 4, 6):
+        monkeypatch.setattr(index_module, "DIGESTED", rows)
+        assert index_folder(corpus).digest == digest
+
+
 def test_decoding_may_take_recordings_out(corpus: Path) -> None:
     index = index_folder(corpus)
     left = index.without([("kick/1.wav", "broken")])
@@ -257,15 +289,19 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = headers._read_header
 
-    def note(path: Path) -> object:
-        names.append(path.name)
+    def note(path: str) -> object:
+        names.append(os.path.basename(path))
         return read(path)
 
     monkeypatch.setattr(headers, "_read_header", note)
     return names
 
 
-def test_unchanged_files_are_not_opened_again(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("looked_up", [1, 2, headers.LOOKED_UP])
+def test_unchanged_files_are_not_opened_again(
+    looked_up: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headers, "LOOKED_UP", looked_up)
     cache = tmp_path / "cache"
     (corpus / "kick" / "broken.wav").write_text("no sound")
     names = opened(monkeypatch)
@@ -286,7 +322,7 @@ def test_unchanged_files_are_not_opened_again(corpus: Path, tmp_path: Path, monk
     changed = index_folder(corpus, cache=cache)
     assert sorted(names) == ["1.wav", "3.wav", "broken.wav"]
     pd.testing.assert_frame_equal(changed.table, index_folder(corpus).table)
-    assert len(next(cache.iterdir()).read_text().splitlines()) - 2 == len(changed.table) == 7
+    assert headers.columns_of(headers.read_cache(next(cache.iterdir())), ["path"]).num_rows == len(changed.table) == 7
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe\x00nonsense", b"\n", b"path,size\na,1\n"])
@@ -295,11 +331,46 @@ def test_a_damaged_cache_is_made_anew(corpus: Path, tmp_path: Path, damage: byte
     first = index_folder(corpus, cache=cache)
     (file,) = cache.iterdir()
     whole = file.read_bytes()
-    for content in (damage, whole[: len(whole) // 2], whole.replace(b"800", b"x")):
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for content in (damage, whole[:middle], whole + b"x", flipped):
         file.write_bytes(content)
         pd.testing.assert_frame_equal(index_folder(corpus, cache=cache).table, first.table)
         assert file.read_bytes() == whole
     assert list(cache.iterdir()) == [file]
+
+
+def test_the_cache_keeps_every_header_as_it_was_read(tmp_path: Path) -> None:
+    rows = [
+        ('太鼓/ドン, "2".wav', 0, -1, 2**40, 44100, 2, "PCM_16", "0" * 32),
+        ("NA/x\ny.wav", 2**40, 2**62, 1, 10_000_000, 1024, "", "f" * 32),
+    ]
+    table = pa.table(dict(zip(headers.KEPT.names, zip(*rows, strict=True), strict=True)), schema=headers.KEPT)
+    headers.write_cache(tmp_path / "cache" / "a", table.to_batches())
+    for file, kept in {"a": table, "b": headers.KEPT.empty_table()}.items():
+        assert headers.columns_of(headers.read_cache(tmp_path / "cache" / file), headers.KEPT.names).equals(kept)
+
+
+def test_a_changed_file_of_a_manifest_is_noticed_wherever_it_lies(corpus: Path, tmp_path: Path) -> None:
+    other = record(tmp_path / "other" / "hat.wav")
+    file = manifest(corpus, f"path,label\n{other},hat\nkick/0.wav,kick\n")
+    for _ in range(2):
+        first = index_manifest(file, cache=tmp_path / "cache")
+    record(other, value=0.7)  # same size
+    os.utime(other, ns=(1, 1))
+    changed = index_manifest(file, cache=tmp_path / "cache")
+    assert (changed.table["checksum"] != first.table["checksum"]).tolist() == [True, False]
+
+
+def test_many_new_files_are_read_in_shares_and_told(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = index_folder(corpus)
+    assert capsys.readouterr().err == ""  # few are read in no time
+    monkeypatch.setattr(headers, "LEAST", 4)
+    monkeypatch.setattr(headers, "tqdm", lambda **options: tqdm(**options | {"delay": 0, "mininterval": 0}))
+    pd.testing.assert_frame_equal(index_folder(corpus).table, whole.table)
+    assert capsys.readouterr().err.count("4/6") == 2  # asking for changes, reading
 
 
 def test_the_second_index_takes_a_fraction_of_a_second(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -316,6 +317,20 @@ def test_checksums_that_all_differ_change_nothing(
 def test_the_split_of_a_seed_is_the_one_of_earlier_runs() -> None:
     found = parted(TEN, checksums=np.arange(20), seed=3)
     assert (found.val.tolist(), found.test.tolist()) == ([1, 6, 13, 18], [3, 8, 12, 16])
+
+
+@pytest.mark.parametrize("make", [list, np.array, pd.Series, lambda names: np.array(names, object)])
+def test_groups_count_in_the_order_of_their_names(make: Any) -> None:
+    names = (
+        np.random.default_rng(0).choice(["kit 9", "kit 10", "Kit", "", "\0a", "ä", "太鼓", "\U0001f941"], 40).tolist()
+    )
+    numbers = np.unique(np.array(names, object), return_inverse=True)[1]
+    for seed in range(5):
+        changes = {"name": "grouped", "seed": seed}
+        assert_same(
+            parted(np.arange(40) % 2, groups=make(names), **changes),
+            parted(np.arange(40) % 2, groups=numbers, **changes),
+        )
 
 
 def test_a_drawn_validation_part_shares_no_recording_with_the_training_part() -> None:
