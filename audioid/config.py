@@ -15,6 +15,7 @@ from typing import Any, cast
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from audioid import overrides as command_line
 from audioid import registry, rules
-from audioid.errors import AudioidError
+from audioid.errors import AudioidError, did_you_mean
 from audioid.files import read_yaml
 from audioid.jobs import (
     PARALLEL,
@@ -110,7 +111,7 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
-    command_line.check_launcher(overrides)
+    command_line.check_launcher(overrides, _launchers(), is_sweep=is_sweep)
     if is_search:
         _check_space(overrides, options)
     else:
@@ -342,8 +343,19 @@ def _composed(texts: Sequence[str], config_name: str, *, with_hydra: bool = Fals
         raise AudioidError(_not_of_the_chosen(stranger[1])) from error
 
 
+def _launchers() -> list[str]:
+    with initialize_config_dir(version_base=None, config_dir=str(CONF)):
+        return GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")
+
+
 def _not_of_the_chosen(key: str) -> str:
     group, _, name = key.partition(".")
+    if group == "hydra":
+        of_slurm = list(read_yaml(CONF / "hydra" / "launcher" / "slurm.yaml"))
+        if name.removeprefix("launcher.") in of_slurm:
+            return f"{key}: not a key of the chosen launcher; hydra/launcher=slurm has it"
+        *_, last = name.split(".")
+        return f"{key}: no such key; {did_you_mean(last, ['n_jobs', *of_slurm])}"
     having = [f"{group}={option}" for option, schema in OPTIONS.get(group, {}).items() if name in schema.model_fields]
     return f"{key}: not a key of the chosen {group}; {' or '.join(having)} has it"
 

@@ -24,6 +24,7 @@ from audioid.validation import RENAMED
 PATH_KEYS = (*naming.PATHS, "model.pretrained", "store.root", "resume", "hydra.run.dir", "hydra.sweep.dir")
 LITERAL_KEYS = (*PATH_KEYS, *naming.LITERALS)
 FREE_KEY = "model.arguments"  # may hold any key
+LAUNCHER_NUMBERS = ("n_jobs", "runs_per_job", "timeout_min", "array_parallelism", "cpus_per_task", "gpus_per_node")
 
 Options = Mapping[str, Collection[str]]  # of each group of the configuration
 
@@ -70,9 +71,12 @@ def alternatives(override: Override, options: Options) -> list[str]:
     key, value = override.get_key_element(), override.value()
     if override.value_type in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.CHOICE_SWEEP, ValueType.RANGE_SWEEP):
         try:
-            return [f"{key}={each}" for each in override.sweep_string_iterator()]
+            texts = [f"{key}={each}" for each in override.sweep_string_iterator()]
         except OmegaConfBaseException as error:  # a sweep within a sweep
             raise AudioidError(f"{text_of(override)}: cannot be swept; list plain values, or one range") from error
+        if not texts:
+            raise AudioidError(f"{text_of(override)}: holds no value; correct it")
+        return texts
     if isinstance(value, IntervalSweep):
         return [f"{key}={value.start}", f"{key}={value.end}"]
     if isinstance(value, Glob):
@@ -120,9 +124,21 @@ def check_names(overrides: Sequence[Override], keys: Collection[str], options: O
                     raise AudioidError(f"{key}: there is no '{option}'; choose {listed}")
 
 
-def check_launcher(overrides: Sequence[Override]) -> None:
-    """Raises AudioidError where jobs are to go to a cluster that is not reached from here."""
+def check_launcher(overrides: Sequence[Override], known: Collection[str], *, is_sweep: bool) -> None:
+    """Raises AudioidError where there is no such launcher, nothing to launch, or no cluster that is reached from here,
+    and where a number of the launcher's is none."""
     launchers = [each.value() for each in overrides if each.key_or_group == "hydra/launcher"]
+    for launcher in launchers:
+        if launcher not in known:
+            raise AudioidError(f"hydra/launcher: there is no '{launcher}'; choose one of {', '.join(sorted(known))}")
+        if not is_sweep:
+            raise AudioidError("hydra/launcher: is for the runs of a sweep; add -m, or leave it out")
+    for override in overrides:
+        group, _, name = override.key_or_group.rpartition(".")
+        if group == "hydra.launcher" and name in LAUNCHER_NUMBERS:
+            value = override.value()
+            if type(value) is not int or value < (-1 if name == "n_jobs" else 1) or value == 0:
+                raise AudioidError(f"{override.key_or_group}: '{value}' is no number from 1 on; correct it")
     if "slurm" in launchers and not shutil.which("sbatch"):
         raise AudioidError(
             "hydra/launcher: slurm needs Slurm's sbatch, which is not here; start this on a machine of the cluster, or "
@@ -203,8 +219,8 @@ def _refuse_other_sweep(folder: Path, chosen: Sequence[str], more: Sequence[Over
         key = override.key_or_group
         is_free = override.is_hydra_override() or key.startswith(FREE_ON_RESUME)  # such as another launcher
         if not is_free and texts.get(key) != text_of(override):
-            has = texts.get(key, f"no {key}")
-            raise AudioidError(f"{key}: the sweep in {folder} has {has}; say the same, or start another sweep")
+            again = f"has {texts[key]}; say the same" if key in texts else f"was started without {key}; leave it out"
+            raise AudioidError(f"{key}: the sweep in {folder} {again}, or start another sweep")
 
 
 def _runs_code(override: Override, options: Options) -> str | None:

@@ -228,6 +228,13 @@ def test_a_record_may_not_refer_to_itself(tmp_path: Path) -> None:
         (["hydra/sweeper=basic", "optimizer.lr=tag(log,interval(0.001,1000))"], "optimizer.lr: 1000"),
         (["transform=fft,mfcc", "transform.wavelet=mexh"], "transform.wavelet: not a key of the chosen transform"),
         (["transform=glob(*)", "transform.wavelet=mexh"], "transform.wavelet: mexh has no phase"),  # ssq
+        (["seed=range(3,3)"], r"seed=range\(3,3\): holds no value"),
+        (["experiment=compare", "split.folds=0"], r"split.fold=range\(0,0\): holds no value"),
+        (["hydra/launcher=joblip"], "hydra/launcher: there is no 'joblip'; choose one of basic, joblib, slurm"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: '0' is no number"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "hydra.launcher.n_jobs: 'two' is no number"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_job=2"], "hydra.launcher.n_job: no such key; did you mean n_jobs"),
+        (["hydra.launcher.runs_per_job=2"], "hydra.launcher.runs_per_job: not a key .*; hydra/launcher=slurm has it"),
         (["optimizer.lr=interval(0.001,0.1)"], r"optimizer.lr=interval\(0.001,0.1\): has no end of values; "),
         (["model.width=" + ",".join(str(number) for number in range(600)), "seed=0,1"], "model.width: 0 is out"),
     ],
@@ -254,6 +261,11 @@ def test_a_cluster_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AudioidError, match="sbatch"):
         check_command_line(["-m", "hydra/launcher=slurm", "seed=0,1"])
+
+
+def test_one_run_is_not_sent_by_a_launcher() -> None:
+    with pytest.raises(AudioidError, match="hydra/launcher: is for the runs of a sweep; add -m"):
+        check_command_line(["hydra/launcher=joblib", "seed=1"])
 
 
 def test_options_of_ones_own_folder(tmp_path: Path) -> None:

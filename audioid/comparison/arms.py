@@ -182,10 +182,9 @@ def choices_told(arms: Iterable[Arm]) -> str:
     sentences = []
     if found := [f"{arm.name} the best of {arm.runs[0].searched} trials" for arm in arms if arm.runs[0].searched]:
         sentences.append(f"Settings were searched for before, by validation data alone: {'; '.join(found)}.")
-        sentences.append(
-            "Unless one test part was held out for all runs, some recordings both chose and judge, so the figures may "
-            "flatter."
-        )
+        runs = [run for arm in arms for run in arm.runs]
+        if len({run.split for run in runs}) > 1 or any(run.settings.get("split") != "given" for run in runs):
+            sentences.append("Some recordings both chose and judge, so the figures may flatter.")
     if found := [
         f"{arm.name} the best of {arm.tried} ({', '.join(f'{key}={value}' for key, value in arm.chosen.items())})"
         for arm in arms

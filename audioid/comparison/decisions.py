@@ -181,11 +181,11 @@ def _sentence(
     sure = f"{100 * confidence:.3g} % interval {points(low, measure)} to {points(high, measure)}, {_basis(found)}"
     if decision == "better":
         loss = "" if measure.is_share else f" of {measure.name}"
-        small = f"; it may be less than the margin of {_margin(margin, measure)}" if low < margin else ""
+        small = f"; it may be less than the margin of {margin_told(margin, measure)}" if low < margin else ""
         return f"{leader} better by {points(mean, measure)} {measure.unit}{loss}, {sure}{small}"
     gap = _gap(names, estimate.mean, measure)
     if decision == "equivalent":
-        return f"no difference of {_margin(margin, measure)} or more: {gap}, {sure}"
+        return f"no difference of {margin_told(margin, measure)} or more: {gap}, {sure}"
     return f"undecided: more data needed; {gap}, {sure}"
 
 
@@ -198,7 +198,8 @@ def _basis(found: Paired) -> str:
     return f"{len(found.values)} splits" + (f" x {seeds:g} seeds" if seeds > 1 else "")
 
 
-def _margin(margin: float, measure: Measure) -> str:
+def margin_told(margin: float, measure: Measure) -> str:
+    """Such as `1 point`."""
     amount = measure.scale * margin
     return f"{amount:g} {'point' if measure.unit == 'points' and amount == 1 else measure.unit}"
 

@@ -232,7 +232,12 @@ def _options(runs: Sequence[Run], group: str) -> str:
     keys.pop("model.pretrained", None)  # see `_beginnings`
     found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
     name = _either(run.settings.get(group) for run in runs) or ""
-    return ", ".join([name, *(f"{key} {value}" for key, value in found.items())])
+    return ", ".join([name, *(f"{key} {_rounded(value)}" for key, value in found.items())])
+
+
+def _rounded(value: str) -> str:
+    """A fraction to four digits, of which a search gives seventeen."""
+    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value) else value
 
 
 def _sureness(comparison: Comparison) -> str:

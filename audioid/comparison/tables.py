@@ -23,9 +23,10 @@ Table = tuple[Row, list[Row]]
 
 
 def arms_table(comparison: Comparison, measure: Measure) -> Table:
-    """A row an arm: the measure, training accuracy and what an image and a run cost."""
+    """A row an arm: the measure, the accuracy where that is another, training accuracy, and what it costs."""
     unit = "%" if measure.is_share else measure.unit
-    headers = ["arm", "runs", f"{measure.name} {unit}", "std", "min", "max", "train %", "ms a clip", "fit s"]
+    headers = ["arm", "runs", f"{measure.name} {unit}", "std", "min", "max"]
+    headers += [*words.beside(measure), "train %", "ms a clip", "fit s"]
     return headers, [_arm_row(summary, measure) for summary in comparison.summaries]
 
 
@@ -33,7 +34,8 @@ def _arm_row(summary: Summary, measure: Measure) -> Row:
     values = (summary.mean, summary.std, summary.min, summary.max)
     costs = [words.spelled(each) for each in (summary.cost.transform_ms_per_clip, summary.cost.fit_seconds)]
     figures = [words.amount(value, measure) for value in values]
-    return [summary.arm.name, str(summary.n), *figures, f"{100 * summary.train_accuracy:.1f}", *costs]
+    accuracy = [f"{100 * summary.test_accuracy:.1f}" for _ in words.beside(measure)]
+    return [summary.arm.name, str(summary.n), *figures, *accuracy, f"{100 * summary.train_accuracy:.1f}", *costs]
 
 
 def ranking_table(study: Study) -> Table:

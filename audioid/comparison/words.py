@@ -6,14 +6,14 @@ import numpy as np
 
 from audioid.comparison.analysis import Analysis
 from audioid.comparison.arms import Setting
-from audioid.comparison.decisions import CONFIDENCE, Difference, points
+from audioid.comparison.decisions import CONFIDENCE, Difference, margin_told, points
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import varying
 from audioid.comparison.statistics import Estimate
 from audioid.comparison.study import Comparison, Summary
 from audioid.comparison.together import Combined
 
-NONE = "\N{EN DASH}"
+NONE, NEGATIVE = "\N{EN DASH}", "\N{MINUS SIGN}"
 MOST_IN_CELL = 6  # decisions: those of four arms
 SURE = 0.01  # a gap between confidence and accuracy that is of no interest
 Row = list[str]
@@ -43,7 +43,7 @@ def odds(difference: Difference, margin: float, measure: Measure) -> str:
     found = difference.odds
     if not found:
         return ""
-    within = f"{measure.scale * margin:g} {measure.unit if measure.scale * margin != 1 else measure.unit.rstrip('s')}"
+    within = margin_told(margin, measure)
     return (
         f"The odds, given these runs: {_chance(found.first)} that {difference.first} is better by more than {within}, "
         f"{_chance(found.second)} that {difference.second} is, {_chance(found.neither)} that neither is."
@@ -61,11 +61,21 @@ def interval(low: float | None, high: float | None, measure: Measure) -> str:
     return NONE if low is None or high is None else f"{points(low, measure)} to {points(high, measure)}"
 
 
-ARMS = ("", "runs", "mean", "std", "range", "training", "transform", "fitting", "memory", "parameters", "multiply-adds")
+COSTS = ("transform", "fitting", "memory", "parameters", "multiply-adds")
+
+
+def beside(measure: Measure) -> Row:
+    """The column of the accuracy, where the measure is another."""
+    return [] if measure.key == "test_accuracy" else ["accuracy %"]
+
+
+def arms_headers(measure: Measure) -> Row:
+    """Of the columns of `arms`."""
+    return ["", "runs", "mean", "std", "range", *beside(measure), "training", *COSTS]
 
 
 def arms(comparison: Comparison, measure: Measure) -> list[Row]:
-    """A row an arm under `ARMS`."""
+    """A row an arm under `arms_headers`."""
     return [_arm(each, measure) for each in comparison.summaries]
 
 
@@ -77,6 +87,7 @@ def _arm(summary: Summary, measure: Measure) -> Row:
         amount(summary.mean, measure),
         amount(summary.std, measure),
         f"{amount(summary.min, measure)} to {amount(summary.max, measure)}",
+        *(f"{100 * summary.test_accuracy:.1f}" for _ in beside(measure)),
         f"{100 * summary.train_accuracy:.1f}",
         f"{spelled(cost.transform_ms_per_clip)} ms",
         f"{spelled(cost.fit_seconds)} s",
@@ -200,13 +211,14 @@ def _how_sure(found: Estimate | None) -> str:
     low, high = found.interval(CONFIDENCE)
     if low > -SURE and high < SURE:
         return "is as sure as it should be, to a point"
-    least, most = sorted((abs(low), abs(high)))
-    by = f"{100 * abs(found.mean):.1f} points (95 % interval {100 * least:.1f} to {100 * most:.1f})"
+    ends = sorted((100 * low, 100 * high) if found.mean > 0 else (-100 * low, -100 * high))
+    by = f"{100 * abs(found.mean):.1f} points (95 % interval {ends[0]:.1f} to {ends[1]:.1f})"
     if high < 0:
         return f"is too sure by {by}"
     if low > 0:
         return f"is less sure than it could be, by {by}"
-    return f"is not shown to be too sure or not sure enough, gap {gain(found)}"
+    how = "right oftener than sure" if found.mean > 0 else "surer than right"
+    return f"is {how} by {by.replace('-', NEGATIVE)}, which may be chance"
 
 
 def mistaken(analysis: Analysis, most: int = 3) -> str:

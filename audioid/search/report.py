@@ -29,24 +29,35 @@ def write(search: Search) -> str:
     from audioid.search.figures import figures
 
     folder = search.sweep / FOLDER
-    trials = {arm: search.of(arm) for arm in search.spaces}
+    trials = {arm: search.of(arm) for arm in sorted(search.spaces)}  # as a comparison has them, and their colours
     importances = {arm: found for arm in trials if (found := _importances(search, arm))}
     arms = {arm: {**_summary(search, arm), "importances": importances.get(arm, {})} for arm in trials}
-    keys = list(dict.fromkeys(key for space in search.spaces.values() for key in space))
-    with replacing(folder / "trials.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["transform", "trial", "state", search.best_by, "epochs", *keys])
-        writer.writeheader()
-        writer.writerows(_row(arm, trial, search.best_by) for arm, found in trials.items() for trial in found)
+    write_trials(search)
     _draw(search, figures(trials, importances, search.best_by))
     with replacing(search.sweep / SEARCH) as part:  # last: where it is, the search has ended
         text = json.dumps({"judged_by": search.best_by, "transforms": arms}, indent=2, ensure_ascii=False)
         part.write_text(text + "\n", encoding="utf-8")
-    by_importance = sorted(keys, key=lambda key: -max(each["importances"].get(key, 0.0) for each in arms.values()))
+    most = {key: max(each["importances"].get(key, 0.0) for each in arms.values()) for key in _keys(search)}
     best = [each["best"] for each in arms.values()]
     rows = [(search.best_by, *(_written(each[search.best_by]) for each in best))]
+    by_importance = sorted(most, key=lambda key: -most[key])
     rows += [(key, *(_written(each["settings"].get(key, "")) for each in best)) for key in by_importance]
     table = tabulate(rows, ("best settings", *arms), tablefmt="simple", disable_numparse=True)
     return f"{table}\n\nWhat was tried: {folder}; the best of each is now judged"
+
+
+def write_trials(search: Search) -> None:
+    """`trials.csv`, a row for each trial that was begun, to the folder `search`."""
+    columns = ["transform", "trial", "state", search.best_by, "epochs", *_keys(search)]
+    path = search.sweep / FOLDER / "trials.csv"
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(_row(arm, trial, search.best_by) for arm in search.spaces for trial in search.of(arm))
+
+
+def _keys(search: Search) -> list[str]:
+    return list(dict.fromkeys(key for space in search.spaces.values() for key in space))
 
 
 def _written(value: Any) -> str:

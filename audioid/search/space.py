@@ -101,7 +101,7 @@ def _distribution(override: Override, options: Options) -> BaseDistribution:
             return IntDistribution(min(every), max(every), step=abs(value.step))
         return CategoricalDistribution([text.partition("=")[2] for text in alternatives(override, options)])
     except (ValueError, IndexError) as error:
-        raise AudioidError(f"{text_of(override)}: is no space to search ({error}); write it the other way") from error
+        raise AudioidError(f"{text_of(override)}: is no space to search ({error}); correct it") from error
 
 
 def texts_of(params: Mapping[str, Any], space: Space) -> list[str]:

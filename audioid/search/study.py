@@ -72,7 +72,7 @@ class Search:
         if max(begun) > trials:  # of which one arm may have one more than another
             raise AudioidError(f"tune.trials: {max(begun)} of an arm have begun in {sweep}; say as many, or more")
         if (sweep / SEARCH).exists() and min(begun) < trials:
-            raise AudioidError(f"tune.trials: the search in {sweep} has ended with fewer; start another sweep")
+            raise AudioidError(f"tune.trials: the search in {sweep} has ended with {min(begun)}; start another sweep")
 
     def _check(self, study: optuna.Study, asked: list[str]) -> None:
         """Holds the trials of a study to the same settings but for what they try."""

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from optuna.trial import FrozenTrial, TrialState
 
+from audioid.search.report import write_trials
 from audioid.search.space import Plan, texts_of
 from audioid.search.study import TRIALS, Search, Taken
 
@@ -19,6 +20,13 @@ def run_trials(search: Search, plan: Plan, launch: Launch, *, at_once: int) -> N
     Raises:
         AudioidError: a trial failed; what the others came to is kept.
     """
+    if not search.is_over():
+        keys = dict.fromkeys(key for space in search.spaces.values() for key in space)
+        print(
+            f"search: {search.trials} trials of {' and of '.join(search.spaces)}, by {search.best_by}, of "
+            f"{', '.join(keys)}; then {len(plan.judging)} runs that judge the best of each",
+            flush=True,
+        )
     while not search.is_over():
         with ExitStack() as held:
             taken = list[Taken]()
@@ -33,6 +41,7 @@ def run_trials(search: Search, plan: Plan, launch: Launch, *, at_once: int) -> N
             for one in taken:
                 try:
                     print(_told(search, one.arm, search.tell(one)), flush=True)
+                    write_trials(search)
                 except Exception as error:  # the others have ended well
                     failed.append(error)
             if failed:
@@ -44,10 +53,10 @@ def _place(taken: Taken) -> str:
 
 
 def _told(search: Search, arm: str, trial: FrozenTrial) -> str:
-    """A line such as `search: fft, 7 of 30 trials, 0.4312; best 0.3978 (trial 3)`."""
+    """A line such as `search: fft, 7 of 30 trials, val_loss 0.4312; best 0.3978 (trial 3)`."""
     found = search.of(arm)
     ended = sum(each.state.is_finished() for each in found)
-    came_to = "pruned" if trial.state == TrialState.PRUNED else f"{trial.value:.4g}"
+    came_to = "given up" if trial.state == TrialState.PRUNED else f"{search.best_by} {trial.value:.4g}"
     best = ""
     if any(each.state == TrialState.COMPLETE for each in found):
         first = search.best(arm)

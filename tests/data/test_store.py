@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audioid.data import entry as entry_module
@@ -96,6 +96,7 @@ def test_leaves_only_whole_entries(tmp_path: Path) -> None:
     assert stored.shape[1:] == STAGE.shape
 
 
+@settings(deadline=None)  # files are written
 @given(order=st.lists(st.integers(0, 39), max_size=60))
 def test_rows_come_in_the_order_asked_for(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
     root = tmp_path_factory.mktemp("store")

@@ -151,7 +151,7 @@ def test_a_search_that_has_ended_takes_no_more_trials(tmp_path: Path) -> None:
     tried(begun(tmp_path, trials=1))
     (tmp_path / "search" / "search.json").write_text("{}")  # its last file
     begun(tmp_path, trials=1)
-    with pytest.raises(AudioidError, match=r"tune\.trials: .* has ended with fewer"):
+    with pytest.raises(AudioidError, match=r"tune\.trials: .* has ended with "):
         begun(tmp_path, trials=2)
 
 
