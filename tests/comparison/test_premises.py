@@ -9,6 +9,7 @@ import pytest
 from audioid.comparison.measures import MEASURES
 from audioid.comparison.records import find_runs
 from audioid.comparison.study import Comparison, studies
+from audioid.comparison.tables import arms_table
 
 
 def headline(root: Path) -> Comparison:
@@ -178,6 +179,9 @@ def test_different_code_and_missing_partners(write_run: Any, tmp_path: Path) -> 
 def test_uneven_labels_are_told(write_run: Any, tmp_path: Path) -> None:
     both(write_run, uneven_classes=True)
     assert "The labels are uneven, and the verdict is about macro F1" in warned(tmp_path)
+    (study,) = studies(find_runs(tmp_path / "runs")[0])
+    headers, rows = arms_table(study.comparisons[0], study.measure)
+    assert {row[headers.index("accuracy %")] for row in rows} == {"90.0"}  # which it promises
 
 
 def test_a_task_learned_at_once(write_run: Any, tmp_path: Path) -> None:
