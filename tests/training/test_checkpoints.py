@@ -72,7 +72,7 @@ def test_the_first_of_the_best_epochs_is_kept(monitor: str, mode: str, tmp_path:
 
 
 def test_all_devices_write_the_state_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has waited for another to start has an earlier moment to write; they would wait for each other for ever."""
+    """One that waited for another to start comes to its moment earlier; they would wait for each other for ever."""
 
     def start(self: KeepLast, trainer: Trainer, pl_module: LightningModule) -> None:
         self.written -= 3600 * trainer.global_rank
