@@ -117,7 +117,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_tells_it_and_goes_on_later(
     assert shell.returncode == 1
     assert re.search("error: (fft|cwt) seed=0: its job was stopped before it ended", told)
     assert re.search("[12] of the runs have not ended; go on", told)
-    assert not queue()
+    until(lambda: not queue())
     done = train(tmp_path, "resume=sweep", *LAUNCHER)
     assert done.returncode == 0, done.stderr
     assert (sweep / "comparison.json").is_file()
