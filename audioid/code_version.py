@@ -4,6 +4,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
@@ -46,6 +47,7 @@ def _has_values(name: str) -> bool:
     return not is_package and (name.count(".") > 1 or not name.startswith("audioid."))
 
 
+@cache  # each run of a job asks for the same
 def _imports(source: bytes, package: str) -> set[str]:
     """The full names that a module of `package` imports, be they modules or what is in them."""
     found: set[str] = set()

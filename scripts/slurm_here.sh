@@ -5,6 +5,8 @@
 #   scripts/slurm_here.sh stop FOLDER     jobs and daemons; the folder stays
 #
 # Its ports are open to the network; only who can reach the socket in its folder (munge) is obeyed.
+# What `sbatch --partition=urgent` sends goes before all else: Slurm asks running jobs to end, kills them 5 s later and
+# puts them back into the queue.
 set -eu
 
 fail() {
@@ -50,13 +52,16 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_interval=2,batch_sched_delay=0,bf_interval=2
 PriorityType=priority/basic
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 JobRequeue=1
 ReturnToService=2
 SlurmdTimeout=10
 KillWait=5
 MinJobAge=60
 NodeName=$name NodeAddr=127.0.0.1 CPUs=$(getconf _NPROCESSORS_ONLN) State=UNKNOWN
-PartitionName=here Nodes=$name Default=YES State=UP
+PartitionName=here Nodes=$name Default=YES PriorityTier=1 GraceTime=5 State=UP
+PartitionName=urgent Nodes=$name PriorityTier=2 State=UP
 END
     export SLURM_CONF="$folder/slurm.conf"
     # By force: it takes a folder that not all users can reach for a mistake.

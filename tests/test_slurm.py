@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from tests.test_train import lasting, on
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts" / "slurm_here.sh"
 TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
+LONG = "trainer.max_epochs=3500"  # some 20 s, of which the first 10 are not kept
 LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"]
 
 pytestmark = [
@@ -91,10 +93,14 @@ def test_the_comparison_is_written_where_the_shell_is_gone(slurm: Path, tones: P
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
 
 
-def test_a_job_that_is_cancelled_is_told_and_the_sweep_goes_on_later(slurm: Path, tones: Path, tmp_path: Path) -> None:
-    chosen = on(tones, "transform=fft,cwt", "trainer.max_epochs=400", "hydra.sweep.dir=sweep")
+@pytest.mark.parametrize("what", ["a job", "all jobs"])
+def test_a_sweep_of_which_jobs_are_cancelled_tells_it_and_goes_on_later(
+    what: str, slurm: Path, tones: Path, tmp_path: Path
+) -> None:
+    chosen = on(tones, "transform=fft,cwt", LONG)
+    assert train(tmp_path, "-m", *chosen, "hydra.sweep.dir=unbroken").returncode == 0
     with subprocess.Popen(
-        [*TRAIN, "-m", *chosen, *LAUNCHER],
+        [*TRAIN, "-m", *chosen, "hydra.sweep.dir=sweep", *LAUNCHER],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -102,46 +108,95 @@ def test_a_job_that_is_cancelled_is_told_and_the_sweep_goes_on_later(slurm: Path
     ) as shell:
         sweep = tmp_path / "sweep"
         until(lambda: (sweep / "cwt seed=0" / "checkpoints" / "last.ckpt").exists())
-        (array,) = re.findall(r"jobs of Slurm: (\d+)", (shell.stdout.readline() + shell.stdout.readline()))  # type: ignore[union-attr]
-        subprocess.run(["scancel", "--signal=KILL", f"{array}_1"], check=True)
+        told = shell.stdout.readline() + shell.stdout.readline()  # type: ignore[union-attr]
+        ((array, last),) = re.findall(r"jobs of Slurm: (\d+), and (\d+)", told)
+        subprocess.run(
+            ["scancel", *(["--signal=KILL", f"{array}_1"] if what == "a job" else [array, last])], check=True
+        )
         _, told = shell.communicate(timeout=200)
     assert shell.returncode == 1
-    assert "error: cwt seed=0: its job was stopped before it ended" in told
-    assert "1 of the runs have not ended; go on" in told
+    assert re.search("error: (fft|cwt) seed=0: its job was stopped before it ended", told)
+    assert re.search("[12] of the runs have not ended; go on", told)
+    until(lambda: not queue())
     done = train(tmp_path, "resume=sweep", *LAUNCHER)
     assert done.returncode == 0, done.stderr
-    assert len(list(sweep.glob("*/metrics.json"))) == 2
-    assert "cwt" in done.stdout
+    assert (sweep / "comparison.json").is_file()
+    for run in ("fft seed=0", "cwt seed=0"):
+        assert lasting(sweep / run) == lasting(tmp_path / "unbroken" / run)
 
 
-@pytest.mark.parametrize("how", ["requeue", "signal", "preemption"])
-def test_a_run_that_is_put_back_into_the_queue_ends_as_an_unbroken_one(
-    how: str, slurm: Path, tones: Path, tmp_path: Path
+def requeue(slurm: Path, job: int, log: Path) -> None:
+    subprocess.run(["scontrol", "requeue", str(job)], check=True)
+
+
+def preempt(slurm: Path, job: int, log: Path) -> None:
+    """By a job of higher priority: it is asked to end, and killed some seconds later."""
+    order = ["sbatch", "--partition=urgent", "--exclusive", f"--output={slurm}/urgent.txt", "--wrap", "echo was here"]
+    subprocess.run(order, check=True)
+    until((slurm / "urgent.txt").exists)
+    assert "Stopped in epoch" in log.read_text()
+
+
+def lose(slurm: Path, job: int, log: Path) -> None:
+    """The node's daemon and all that it has started are killed, and the node comes back later."""
+    listed = subprocess.run(["scontrol", "listpids", str(job)], capture_output=True, text=True, check=True).stdout
+    tasks = {int(line.split()[0]) for line in listed.splitlines()[1:]}
+    parents = {int(Path(f"/proc/{task}/stat").read_text().rpartition(")")[2].split()[1]) for task in tasks}
+    for process in (int((slurm / "slurmd.pid").read_text()), *parents - tasks, *tasks):
+        os.kill(process, signal.SIGKILL)
+    until(lambda: "down" in subprocess.run(["sinfo"], capture_output=True, text=True, check=True).stdout)
+    subprocess.run(["slurmd"], check=True)
+
+
+@pytest.mark.parametrize("stop", [requeue, preempt, lose])
+def test_a_run_that_is_stopped_in_the_middle_ends_as_an_unbroken_one(
+    stop: Callable[[Path, int, Path], None], slurm: Path, tones: Path, tmp_path: Path
 ) -> None:
-    """By Slurm itself, which kills it, at once or some time after asking it to end, as where jobs are preempted; and by
-    the signal that comes before the time is out."""
-    chosen = on(tones, "seed=0", "trainer.max_epochs=1500")  # some 40 s, of which the first 10 are not kept
+    chosen = on(tones, "seed=0", LONG)
     assert train(tmp_path, *chosen, "hydra.run.dir=unbroken").returncode == 0
     with subprocess.Popen(
         [*TRAIN, "-m", *chosen, "hydra.sweep.dir=sweep", *LAUNCHER], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as shell:
         until(lambda: any((tmp_path / "sweep").glob("*/checkpoints/last.ckpt")))
-        job = (tmp_path / "sweep" / ".submitit").glob("*/*/*_submitted.pkl")
-        number = min(int(path.parent.name) for path in job)
-        if how == "preemption":
-            subprocess.run(["scancel", "--signal=TERM", str(number)], check=True)
-            (log,) = (tmp_path / "sweep" / ".submitit").glob(f"*/{number}/*_0_log.out")
-            until(lambda: "Stopped in epoch" in log.read_text())
-            time.sleep(5)  # it would have ended by now
-            assert re.search(rf"^ *{number} .* R ", queue(), re.M)
-        order = ["scancel", "--signal=USR2"] if how == "signal" else ["scontrol", "requeue"]
-        subprocess.run([*order, str(number)], check=True)
+        job = min(int(path.parent.name) for path in (tmp_path / "sweep").glob(".submitit/*/*/*_submitted.pkl"))
+        (log,) = (tmp_path / "sweep").glob(f".submitit/*/{job}/*_0_log.out")
+        stop(slurm, job, log)
         told, _ = shell.communicate(timeout=250)
     assert shell.returncode == 0, told
     (run,) = (path.parent for path in (tmp_path / "sweep").glob("*/metrics.json"))
-    (log,) = (tmp_path / "sweep" / ".submitit").glob(f"*/{number}/*_0_log.out")
-    assert log.read_text().count("to train on") == 2
+    first, second = first_epochs(log)
+    assert first == 1 < second
     assert lasting(run) == lasting(tmp_path / "unbroken")
+
+
+def first_epochs(log: Path) -> list[int]:
+    """Of each time that a job was begun."""
+    return [int(epoch) for epoch in re.findall(r"to train on.*?  epoch +(\d+)/", log.read_text(), re.DOTALL)]
+
+
+def test_a_run_that_takes_longer_than_a_job_may_ends_as_an_unbroken_one(
+    slurm: Path, tones: Path, tmp_path: Path
+) -> None:
+    chosen = on(tones, "seed=0", "trainer.max_epochs=8000")  # some 50 s, beside the job's start
+    assert train(tmp_path, *chosen, "hydra.run.dir=unbroken").returncode == 0
+    # The shortest time that Slurm knows; it comes up to 30 s too early with its signal.
+    limits = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20"]
+    done = train(tmp_path, "-m", *chosen, "hydra.sweep.dir=sweep", *LAUNCHER, *limits)
+    assert done.returncode == 0, done.stderr
+    (run,) = (path.parent for path in (tmp_path / "sweep").glob("*/metrics.json"))
+    log = min((tmp_path / "sweep").glob(".submitit/*/*/*_0_log.out"))
+    assert "this job is timed-out" in log.read_text()
+    assert first_epochs(log)[-1] > 1
+    assert lasting(run) == lasting(tmp_path / "unbroken")
+
+
+def test_a_run_of_two_tasks_is_the_same_as_with_two_processes(slurm: Path, tones: Path, tmp_path: Path) -> None:
+    chosen = on(tones, "trainer=ddp", "trainer.devices=2")
+    assert train(tmp_path, *chosen, "hydra.run.dir=alone").returncode == 0
+    order = ["srun", "--nodes=1", "--ntasks-per-node=2", *TRAIN, *chosen, "hydra.run.dir=wide"]
+    done = subprocess.run(order, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert lasting(tmp_path / "wide") == lasting(tmp_path / "alone")
 
 
 def test_the_store_is_filled_in_shards(slurm: Path, tones: Path, tmp_path: Path) -> None:

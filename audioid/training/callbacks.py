@@ -182,7 +182,9 @@ class KeepLast(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         started = time.monotonic()
         is_over = trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps
-        if is_over or trainer.should_stop or started - self.written >= 100 * self.cost:
+        is_due = is_over or trainer.should_stop or started - self.written >= 100 * self.cost
+        # All devices write together, and each has a clock of its own.
+        if trainer.strategy.reduce_boolean_decision(is_due, all=False):
             part = self.path.with_suffix(".part")
             trainer.save_checkpoint(part)
             if trainer.is_global_zero:

@@ -9,9 +9,12 @@ machine, has the same runs: those that have ended say so, and the one that was s
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 
 from audioid.errors import AudioidError
 
-LOOK_EVERY = 1.0  # seconds between looks for the last job's result
+LOOK_EVERY = 0.2  # seconds between looks for the last job's result
 ASK_EVERY = 30.0  # seconds between questions to Slurm, which serves others too
 
 SHARED = {field.name for field in fields(BaseQueueConf)}  # parameters that submitit has for any kind of cluster
@@ -54,7 +57,7 @@ class SlurmLauncher(OneRunPerJob):
 
         Raises:
             AudioidError: Slurm does not take the jobs, or some of them ended before their runs did.
-            SystemExit: the same, where the sweep's end told what is missing.
+            SystemExit: at its end the sweep told what is missing or failed.
         """
         from submitit import AutoExecutor  # heavy, and of no use to other launchers
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -90,30 +93,49 @@ class SlurmLauncher(OneRunPerJob):
         outcomes = list[JobReturn | None]([None] * len(runs))
         lost = list[str]()
         for first, job in enumerate(jobs):
-            # Without its result submitit would wait for it, for ever where Slurm keeps no accounts.
-            if job.paths.result_pickle.exists() and job.exception() is None:
+            if _has_result(job):
                 outcomes[first::count] = job.result()
             else:
                 lost.append(job.job_id)
+        if _has_result(last):
+            status, printed, errors = last.result()
+            _tell(printed, errors)
+        else:
+            status, *_ = self.end(state)
+        self.hydra_context.callbacks.callbacks.clear()  # or Hydra would do here what is to be done at the end, again
+        if status:
+            raise SystemExit(status)
         if lost:
-            if status := self.end(state):
-                raise SystemExit(status)
             raise AudioidError(
                 f"Slurm: the jobs {', '.join(lost)} ended before what they were to do; see {last.paths.folder.parent}"
             )
         return [outcome for outcome in outcomes if outcome]
 
-    def end(self, state: Mapping[type, Singleton]) -> int:
-        """Does what the program does when a sweep has ended, such as to compare; its exit status."""
+    def end(self, state: Mapping[type, Singleton]) -> tuple[int, str, str]:
+        """Does what the program does when a sweep has ended, such as to compare; its exit status and what it told, on
+        both streams."""
         Singleton.set_state(state)
         setup_globals()
-        try:
-            self.hydra_context.callbacks.on_multirun_end(
-                config=self.config, config_name=self.config.hydra.job.config_name
-            )
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        status, printed, errors = 0, StringIO(), StringIO()
+        with redirect_stdout(printed), redirect_stderr(errors):
+            try:
+                self.hydra_context.callbacks.on_multirun_end(
+                    config=self.config, config_name=self.config.hydra.job.config_name
+                )
+            except SystemExit as stop:
+                status = int(stop.code or 0)
+        _tell(printed.getvalue(), errors.getvalue())
+        return status, printed.getvalue(), errors.getvalue()
+
+
+def _tell(printed: str, errors: str) -> None:
+    print(printed, end="", flush=True)
+    print(errors, end="", file=sys.stderr, flush=True)
+
+
+def _has_result(job: Any) -> bool:
+    """Without one submitit would wait for it, for ever where Slurm keeps no accounts."""
+    return job.paths.result_pickle.exists() and job.exception() is None
 
 
 def _wait_for(job: Any) -> None:

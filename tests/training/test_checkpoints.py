@@ -1,5 +1,6 @@
 """What is kept of a training: the best epoch's weights, and the state to go on from."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -67,6 +69,18 @@ def test_the_first_of_the_best_epochs_is_kept(monitor: str, mode: str, tmp_path:
     best = values.index({"min": min, "max": max}[mode](values))
     assert best < 11
     torch.testing.assert_close(kept(tmp_path), epochs[best][1], rtol=0, atol=0)
+
+
+def test_all_devices_write_the_state_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waited for another to start comes to its moment earlier; they would wait for each other for ever."""
+
+    def start(self: KeepLast, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.written -= 3600 * trainer.global_rank
+
+    monkeypatch.setattr(KeepLast, "on_train_start", start)
+    strategy = DDPStrategy(start_method="fork", timeout=timedelta(seconds=20))
+    fit(tmp_path, "loss/val", "min", max_epochs=3, devices=2, strategy=strategy)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
 def test_training_that_goes_on_keeps_what_an_unbroken_one_keeps(tmp_path: Path) -> None:
