@@ -47,7 +47,7 @@ def test_what_is_done_at_the_end_is_done_once_and_shown(
 ) -> None:
     from hydra_plugins.audioid import _slurm
 
-    def end(last: Any) -> None:
+    def end(last: Any, array: str) -> None:
         """As if all jobs had run."""
         for submitted in last.paths.folder.parent.glob("*/*_submitted.pkl"):
             is_last = submitted.parent == last.paths.folder

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
@@ -81,7 +82,7 @@ class SlurmLauncher(OneRunPerJob):
             array = jobs[0].job_id.partition("_")[0]
             executor.update_parameters(slurm_dependency=f"afterany:{array}")
             last = executor.submit(self.end, state)
-        except (FailedJobError, FailedSubmissionError, ValueError) as error:
+        except (FailedJobError, FailedSubmissionError, ValueError, AssertionError) as error:
             if array:  # or its runs would go on, and be in the way of those that are sent after mending
                 subprocess.run(["scancel", array], check=False)
             raise AudioidError(
@@ -89,7 +90,11 @@ class SlurmLauncher(OneRunPerJob):
             ) from error
         print(f"  {len(runs)} in {count} jobs of Slurm: {array}, and {last.job_id} for the end of all", flush=True)
         print(f"  {last.paths.folder.parent} has what they print; this shell may be closed", flush=True)
-        _wait_for(last)
+        try:
+            _wait_for(last, array)
+        except KeyboardInterrupt:
+            print(f"  the jobs go on; scancel {array} {last.job_id} ends them", flush=True)
+            raise
         outcomes = list[JobReturn | None]([None] * len(runs))
         lost = list[str]()
         for first, job in enumerate(jobs):
@@ -138,15 +143,24 @@ def _has_result(job: Any) -> bool:
     return job.paths.result_pickle.exists() and job.exception() is None
 
 
-def _wait_for(job: Any) -> None:
-    """Returns when a job of Slurm has ended, with a result or without one."""
-    asked = time.monotonic()
+def _wait_for(job: Any, array: str) -> None:
+    """Returns when a job of Slurm has ended, with a result or without one; tells what becomes of it and the array."""
+    asked, told = -ASK_EVERY, ""
     while not job.paths.result_pickle.exists():
         time.sleep(LOOK_EVERY)
-        if time.monotonic() - asked > ASK_EVERY:
-            asked = time.monotonic()
-            told = subprocess.run(
-                ["squeue", "--noheader", "--jobs", job.job_id], capture_output=True, text=True, check=False
-            )
-            if (told.returncode == 0 and not told.stdout.strip()) or "Invalid job id" in told.stderr:
-                return
+        if time.monotonic() - asked < ASK_EVERY:
+            continue
+        asked = time.monotonic()
+        queue = subprocess.run(
+            ["squeue", "--noheader", "--array", "--format=%T (%r)", "--jobs", f"{array},{job.job_id}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line.removesuffix(" (None)") for line in queue.stdout.splitlines()]
+        if (queue.returncode == 0 and not lines) or "Invalid job id" in queue.stderr:
+            return
+        now = ", ".join(f"{count} {state}" for state, count in sorted(Counter(lines).items()))
+        if now and now != told:
+            print(f"  jobs: {now}", flush=True)
+            told = now
