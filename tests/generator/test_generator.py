@@ -61,10 +61,11 @@ def test_draws_later_on_are_those_of_a_longer_draw() -> None:
 
 
 def assert_same(found: Tensor, wanted: Tensor) -> None:
-    """To rounding; a converter of few bits makes a whole step of that, in some sample now and then."""
+    """To rounding; a converter of few bits makes a whole step of that, in some sample now and then (with PyTorch 2.6 in
+    three of ten thousand, with 2.11 in fewer than two)."""
     apart = (found - wanted).abs()
     assert apart.max() < 0.05
-    assert (apart > 1e-4).double().mean() < 2e-4
+    assert (apart > 1e-4).double().mean() < 5e-4
 
 
 def test_same_seed_same_sounds_alone_or_in_a_batch_and_another_seed_others() -> None:
