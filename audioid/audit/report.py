@@ -82,8 +82,8 @@ def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits:
         sentences.append(f"What splits promise: {splits.rows:,} recordings drawn from {count:,}, with whole groups.")
     if count > ALL_WITH_ALL:
         sentences.append(
-            f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with those of similar sound "
-            "alone, so that one in a thousand may be missed."
+            f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with a few of similar sound "
+            "alone; where thousands sound alike some trimmed copies are missed."
         )
     if long := int((seconds > LONGEST_SECONDS).sum()):
         sentences.append(f"Level, clipping and bandwidth of {long:,} recordings: their first {LONGEST_SECONDS:.0f} s.")
