@@ -1,13 +1,12 @@
 """What each recording measures, as decoded: level, clipping and the frequency where it is cut off."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from audioid.data.audio import Unreadable, open_recording
 from audioid.data.index import Index
+from audioid.data.threads import in_threads
 
 # Of a long recording this much is measured, from its beginning.
 LONGEST_SECONDS = 30.0
@@ -32,9 +31,8 @@ def measure(index: Index) -> pd.DataFrame:
     number of samples in flat tops; `cutoff` in Hz, half the sample rate where there is none; `format` as libsndfile
     names it (WAV, MP3, ...); `reason`, why it cannot be decoded, else "".
     """
-    with ThreadPoolExecutor() as pool:
-        rows = list(pool.map(lambda path: _measured(index, path), index.table["path"]))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rows = in_threads(lambda path: _measured(index, path), index.table["path"].tolist(), "levels and bandwidths")
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
 
 def _measured(index: Index, path: str) -> tuple[float, float, int, float, str, str]:
@@ -90,8 +88,9 @@ def cutoff(wave: NDArray[np.float32], sample_rate: int) -> float:
     band = max(2, round(CUTOFF_BAND * size / sample_rate))
     level = 10 * np.log10(np.convolve(power, np.ones(smooth) / smooth, "same") + 1e-20)
     loudest_above = np.maximum.accumulate(level[::-1])[::-1]
-    loudest_below = np.array([level[max(0, k - band) : k + 1].max() for k in range(len(level) - band)])
-    fall = loudest_below - loudest_above[band:]
+    before = np.pad(level, (band, 0), constant_values=-np.inf)
+    loudest_below = np.lib.stride_tricks.sliding_window_view(before, band + 1).max(axis=1)
+    fall = loudest_below[: len(level) - band] - loudest_above[band:]
     # Below a tenth of the band are the sounds' own slopes.
     fall[: len(level) // 10] = 0
     if fall.size == 0 or fall.max() < CUTOFF_DECIBEL:

@@ -38,6 +38,7 @@ class Sound:
 def html_page(
     root: str,
     summary: Sequence[tuple[bool, str]],
+    sampled: Sequence[str],
     tables: Sequence[tuple[str, list[str], list[list[str]]]],
     findings: Sequence[Finding],
     index: Index,
@@ -49,6 +50,7 @@ def html_page(
     return environment.get_template("page.html").render(
         root=root,
         summary=summary,
+        sampled=sampled,
         tables=tables,
         findings=findings,
         index=index,

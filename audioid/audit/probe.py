@@ -1,6 +1,5 @@
 """How much a random split would flatter: a nearest-neighbour probe with and without groups kept whole."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +13,7 @@ from torchaudio.functional import melscale_fbanks
 
 from audioid.data.audio import Unreadable, Waveform, load
 from audioid.data.index import Index
+from audioid.data.threads import in_threads
 
 SAMPLE_RATE, SECONDS = 22050, 1.5
 N_FFT, HOP = 1024, 512
@@ -32,6 +32,8 @@ class Gap:
     grouped: float
     groups: int
     rows: int
+    # Whether they were drawn from more, or are all that can be looked at.
+    drawn: bool
     # Classes whose recordings are all of one group: no grouped split can test them, so neither figure counts them.
     one_group: list[str]
 
@@ -45,6 +47,7 @@ def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
         groups: `(rows,)`, numbered from 0.
     """
     rows = _sample(groups, seed)
+    drawn = len(rows) < len(groups)
     features = mel_features(index, rows)
     read = ~np.isnan(features).any(axis=1)
     rows, features = rows[read], features[read]
@@ -68,7 +71,7 @@ def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
                 named[test] = nearest.predict(scaler.transform(features[test]))
             accuracies[repeat, place] = balanced_accuracy_score(targets, named)
     random, grouped = accuracies.mean(axis=0)
-    return Gap(float(random), float(grouped), len(np.unique(groups)), len(targets), one_group)
+    return Gap(float(random), float(grouped), len(np.unique(groups)), len(targets), drawn, one_group)
 
 
 def _sample(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -98,8 +101,7 @@ def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
             return np.full(TIMES * N_MELS, np.nan)
         return _log_mel(wave, filters)
 
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(features, rows)))
+    return np.stack(list(in_threads(features, rows.tolist(), "log-mel features")))
 
 
 def _log_mel(wave: Waveform, filters: NDArray[np.float32]) -> NDArray[np.float64]:

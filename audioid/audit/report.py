@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,26 @@ import pandas as pd
 from tabulate import tabulate
 
 from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
-from audioid.audit.measure import measure
+from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
 from audioid.audit.shortcuts import Shortcut, shortcuts
 from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
+from audioid.data.resemblance import ALL_WITH_ALL
 from audioid.files import replacing
 
 # Cases of one kind that the terminal names; audit.json holds all.
 SHOWN = 5
+SAMPLED = "Of a part, not of all"
 # A gap between random and grouped split that is worth a warning.
 LARGE_GAP = 0.05
 
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was found in one corpus."""
+    """All that was found in one corpus; `sampled` tells what was not looked for in all of it."""
 
     root: str
     recordings: int
@@ -38,6 +41,7 @@ class Audit:
     balance: list[str]
     shortcuts: list[Shortcut]
     gap: Gap | None
+    sampled: list[str]
     seconds: float
 
 
@@ -53,6 +57,7 @@ def audit(index: Index, command: str) -> Audit:
     if given is not None:
         groups = joined(pd.factorize(given)[0].astype(np.int64), groups)
     classes = class_table(table, groups)
+    properties, splits = shortcuts(table), gap(index, groups)
     findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)
     return Audit(
         root=str(index.root),
@@ -61,10 +66,28 @@ def audit(index: Index, command: str) -> Audit:
         findings=[finding for finding in findings if finding.cases],
         classes=classes,
         balance=balance_warnings(classes),
-        shortcuts=shortcuts(table),
-        gap=gap(index, groups),
+        shortcuts=properties,
+        gap=splits,
+        sampled=sampled(table["seconds"], properties, splits),
         seconds=time.perf_counter() - begin,
     )
+
+
+def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | None) -> list[str]:
+    """Sentences on what comes from a part of the recordings, which last `seconds`, or of what is in them."""
+    count, sentences = len(seconds), []
+    if drawn := [each.rows for each in properties if each.drawn]:
+        sentences.append(f"What a property tells of the label: {drawn[0]:,} recordings drawn from {count:,}.")
+    if splits and splits.drawn:
+        sentences.append(f"What splits promise: {splits.rows:,} recordings drawn from {count:,}, with whole groups.")
+    if count > ALL_WITH_ALL:
+        sentences.append(
+            f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with a few of similar sound "
+            "alone; where thousands sound alike some trimmed copies are missed."
+        )
+    if long := int((seconds > LONGEST_SECONDS).sum()):
+        sentences.append(f"Level, clipping and bandwidth of {long:,} recordings: their first {LONGEST_SECONDS:.0f} s.")
+    return sentences
 
 
 def write(found: Audit, index: Index, out: Path) -> None:
@@ -76,7 +99,12 @@ def write(found: Audit, index: Index, out: Path) -> None:
     with replacing(out / "audit.json") as part:
         part.write_text(json.dumps(plain(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     with replacing(out / "audit.html") as part:
-        part.write_text(html_page(found.root, summary(found), sections(found), found.findings, index), "utf-8")
+        part.write_text(_html(found, index), "utf-8")
+
+
+def _html(found: Audit, index: Index) -> str:
+    sampled = [f"{SAMPLED}: {sentence}" for sentence in found.sampled]
+    return html_page(found.root, summary(found), sampled, sections(found), found.findings, index)
 
 
 def plain(found: Audit) -> dict[str, Any]:
@@ -91,6 +119,7 @@ def plain(found: Audit) -> dict[str, Any]:
         "balance": found.balance,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
         "gap": None if found.gap is None else asdict(found.gap),
+        "sampled": found.sampled,
         "seconds": found.seconds,
     }
 
@@ -150,6 +179,8 @@ def text(found: Audit) -> str:
     """The page for the terminal."""
     parts = [f"{found.root}: {found.recordings:,} recordings, {len(found.classes)} classes ({found.seconds:.0f} s)"]
     parts.append("\n".join(f"{'!!' if severe else ' -'} {line}" for severe, line in summary(found)))
+    if found.sampled:
+        parts.append("\n".join([f"{SAMPLED}:", *(f"    {sentence}" for sentence in found.sampled)]))
     for finding in found.findings:
         lines = [f"{finding.title} ({len(finding.cases):,}). {finding.meaning}"]
         lines += [f"    {finding.command}"] * bool(finding.command)

@@ -55,7 +55,10 @@ PROPERTIES = (
 
 @dataclass(frozen=True)
 class Shortcut:
-    """What one property alone achieves; accuracies are balanced, from 0 to 1."""
+    """What one property alone achieves; accuracies are balanced, from 0 to 1.
+
+    They are those of `rows` recordings, which were `drawn` from more or are all that can be looked at.
+    """
 
     title: str
     accuracy: float
@@ -64,6 +67,8 @@ class Shortcut:
     warning: bool
     natural: bool
     telling: list[str]
+    rows: int
+    drawn: bool
 
 
 def shortcuts(table: pd.DataFrame, seed: int = 0) -> list[Shortcut]:
@@ -91,7 +96,8 @@ def _shortcut(table: pd.DataFrame, one: Property, seed: int) -> Shortcut:
     enough = accuracy >= RATIO * chance or accuracy >= (1 + chance) / 2
     warning = accuracy > max(shuffled) and enough and accuracy - chance >= MARGIN
     telling = _telling(table, one) if warning else []
-    return Shortcut(one.title, accuracy, chance, max(shuffled), warning, one.natural, telling)
+    rows, drawn = len(sample), len(table) > MOST_ROWS
+    return Shortcut(one.title, accuracy, chance, max(shuffled), warning, one.natural, telling, rows, drawn)
 
 
 def _features(values: pd.Series, numeric: bool) -> NDArray:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import scipy
+import sklearn
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from audioid.code_version import sources_version
-from audioid.data import audio, near_duplicates, synthetic
+from audioid.data import audio, near_duplicates, resemblance, synthetic
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
@@ -143,7 +144,8 @@ def known_near_duplicates(index: Index, cache: Path) -> NDArray[np.int64] | None
 
 
 def _near_duplicates_file(index: Index, cache: Path) -> Path:
-    version = sources_version([audio, near_duplicates], [*audio.DECODERS, *NUMBERS])
+    libraries = [*audio.DECODERS, *NUMBERS, f"scikit-learn {sklearn.__version__}"]
+    version = sources_version([audio, near_duplicates, resemblance], libraries)
     content = "\n".join([version, *index.table["checksum"]]).encode()
     return cache / "near_duplicates" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
 

@@ -14,6 +14,8 @@ from numpy.random import default_rng
 from numpy.typing import NDArray
 from scipy.signal import firwin, lfilter
 
+from audioid.audit import probe, report
+from audioid.audit import shortcuts as shortcuts_module
 from audioid.audit.checks import balance_warnings, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
 from audioid.audit.probe import gap
@@ -243,6 +245,32 @@ def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Pa
     assert COMMAND in page.text
     assert page.tags.count("audio") == page.tags.count("img") > 5
     assert all(source.startswith("data:") for source in page.sources)
+
+
+def test_what_was_judged_on_a_part_is_told_everywhere(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = index_folder(corpus)
+    whole = audit(index, COMMAND)
+    assert whole.sampled == []
+    assert report.SAMPLED not in text(whole)
+    monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 20)
+    monkeypatch.setattr(probe, "MOST_ROWS", 15)
+    monkeypatch.setattr(report, "ALL_WITH_ALL", 30)
+    monkeypatch.setattr(report, "LONGEST_SECONDS", 0.2)
+    found = audit(index, COMMAND)
+    write(found, index, tmp_path)
+    content = json.loads((tmp_path / "audit.json").read_text())
+    page = Tags((tmp_path / "audit.html").read_text()).text
+    assert len(content["sampled"]) == 4
+    for sentence in content["sampled"]:
+        assert sentence in page
+        assert sentence in text(found)
+    assert "20 recordings drawn from 31" in text(found)
+    assert f"{content['gap']['rows']} recordings drawn from 31, with whole groups" in text(found)
+    assert content["gap"]["drawn"]
+    assert {(each["rows"], each["drawn"]) for each in content["shortcuts"]} == {(20, True)}
+    assert "more than 30 recordings" in page
 
 
 def test_a_clean_corpus(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from audioid.config import compose
-from audioid.data import audio, corpus, near_duplicates, synthetic
+from audioid.data import audio, corpus, near_duplicates, resemblance, synthetic
 from audioid.data.corpus import known_near_duplicates, read_corpus, read_groups, split_corpus
 from audioid.errors import AudioidError
 from audioid.schema import SyntheticDataSettings
@@ -89,6 +89,7 @@ def upgraded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CHANGES: list[Callable[[Path, pytest.MonkeyPatch], None]] = [
     lambda folder, monkeypatch: edited(audio, folder, monkeypatch),
     lambda folder, monkeypatch: edited(near_duplicates, folder, monkeypatch),
+    lambda folder, monkeypatch: edited(resemblance, folder, monkeypatch),
     lambda folder, monkeypatch: monkeypatch.setattr(audio, "DECODERS", ("libsndfile 1.0", "soxr 9.9")),
     upgraded,
 ]

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import soxr
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
+from audioid.data import resemblance
 from audioid.data.index import index_folder
-from audioid.data.near_duplicates import CANDIDATES, near_duplicate_groups, near_duplicate_pairs
+from audioid.data.near_duplicates import near_duplicate_groups, near_duplicate_pairs
+from audioid.data.resemblance import CANDIDATES
 from audioid.data.synthetic import recording
 
 RATE = 44100
@@ -76,6 +79,25 @@ def test_codecs_and_rates_are_seen_through(tmp_path: Path) -> None:
     index = index_folder(tmp_path)
     groups = near_duplicate_groups(index)
     assert (groups == np.repeat(np.arange(len(LABELS)), 4)).all()
+
+
+def test_a_large_corpus_has_the_same_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in LABELS:
+        for number in range(6):
+            write(tmp_path, f"{label}/{number}.wav", sound(label, number))
+        for change in CHANGES:
+            write(tmp_path, f"{label}/0 {change}.wav", CHANGES[change](sound(label)))
+    index = index_folder(tmp_path)
+    every = near_duplicate_pairs(index)
+    assert len(every) >= len(LABELS) * len(CHANGES)
+    monkeypatch.setattr(resemblance, "ALL_WITH_ALL", 10)
+    pd.testing.assert_frame_equal(near_duplicate_pairs(index), every)
+
+
+def test_clips_of_one_sample_are_compared(tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path, f"click/{number}.wav", np.array([0.5 + number / 4]), 16000)
+    assert len(near_duplicate_groups(index_folder(tmp_path))) == 2
 
 
 def test_other_strokes_of_the_same_instrument_stay_apart(tmp_path: Path) -> None:
