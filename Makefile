@@ -50,9 +50,9 @@ docs: $(READY) ## The API reference from the docstrings, in site/
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[docs]'
 	$(VENV)/bin/mkdocs build --strict
 
-bench: $(READY) ## The benchmarks, beside other programs where they install
+bench: $(READY) ## Benchmarks that need no recordings, no GPU and no cluster, beside other programs where they install
 	$(RUN) -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
-	for script in scripts/bench_*.py; do $(RUN) $$script || exit 1; done
+	for name in transforms index store near_duplicates hostile; do $(RUN) scripts/bench_$$name.py || exit 1; done
 
 tensorboard: $(READY) ## Look at the runs under RUNS (default: outputs) in a browser, at localhost:6006
 	$(VENV)/bin/tensorboard --host localhost --logdir '$(RUNS)'
