@@ -2,7 +2,7 @@
 
 import os
 import pickle
-import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,9 +73,9 @@ def test_a_job_that_is_asked_to_end_waits_to_be_killed(monkeypatch: pytest.Monke
     from hydra_plugins.audioid._slurm import OneRunPerJob, SlurmLauncher
 
     launcher = SlurmLauncher(runs_per_job=2, max_num_timeout=1, submitit_folder="jobs")
-    monkeypatch.setattr(signal, "pause", Mock(side_effect=[None, ProcessLookupError("killed")]))
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=[None, ProcessLookupError("killed")]))
     for code, outcome in ((None, ProcessLookupError), (-1, SystemExit)):  # -1: it is in the queue again
         monkeypatch.setattr(OneRunPerJob, "__call__", Mock(side_effect=SystemExit(code)))
         with pytest.raises(outcome):
             launcher([([], "hydra.sweep.dir", 0, "0", {})])
-    assert signal.pause.call_count == 2  # type: ignore[attr-defined]
+    assert time.sleep.call_count == 2  # type: ignore[attr-defined]

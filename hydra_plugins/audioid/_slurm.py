@@ -7,7 +7,6 @@ machine, has the same runs: those that have ended say so, and the one that was s
 """
 
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -51,7 +50,7 @@ class SlurmLauncher(OneRunPerJob):
             if stop.code is not None:  # as Lightning's has none, which ends a run that was asked to, by SIGTERM
                 raise
         while True:  # Slurm begins a job again that it had to kill, and none that ended when it was asked to
-            signal.pause()
+            time.sleep(ASK_EVERY)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """The outcomes of all runs, once the last job has ended.

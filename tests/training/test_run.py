@@ -338,13 +338,13 @@ def test_a_finished_sweep_is_not_made_another(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("-m", *on(tones, "seed=0,1", "hydra.sweep.dir=sweep")) == 0
-    for more, has in (
-        ("seed=0,1,2", "seed=0,1"),
-        ("model.width=8", "model.width=4"),
-        ("optimizer=sgd", "no optimizer"),
+    for more, told in (
+        ("seed=0,1,2", "has seed=0,1; say the same"),
+        ("model.width=8", "has model.width=4; say the same"),
+        ("optimizer=sgd", "was started without optimizer; leave it out"),
     ):
         assert command("resume=sweep", more) == 1
-        assert f"has {has}; say the same" in capsys.readouterr().err
+        assert told in capsys.readouterr().err
     assert command("resume=sweep", "seed=0,1") == 0
 
 
