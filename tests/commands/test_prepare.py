@@ -37,6 +37,7 @@ def assert_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.isfinite(images[np.arange(26)]).all()
 
 
+@pytest.mark.slow
 def test_shards_in_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run_script(tmp_path, "-m", "shard=range(0,3)", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert done.returncode == 0, done.stderr

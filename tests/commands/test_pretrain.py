@@ -70,6 +70,7 @@ def test_leaves_a_model_of_the_kinds_and_a_card(weights: Pretrain) -> None:
     assert np.mean([model.labels[place] == name for place, name in zip(named, heard, strict=True)]) > 5 / len(KINDS)
 
 
+@pytest.mark.slow
 def test_says_so_where_all_is_done(weights: Pretrain, capsys: pytest.CaptureFixture[str]) -> None:
     out = weights("a", "--out", "out", "trainer.max_epochs=1")
     with (out / "card.md").open("a", encoding="utf-8") as card:
@@ -138,6 +139,7 @@ def test_what_is_no_weights_for_others_is_refused_at_once(
     assert not list(tmp_path.iterdir())  # before any sound was made
 
 
+@pytest.mark.slow
 def test_weights_of_an_earlier_generator_are_not_taken_for_todays(weights: Pretrain) -> None:
     out = weights("a", "--out", "out", "trainer.max_epochs=1")
     (file,) = out.parent.rglob("metrics.json")

@@ -237,6 +237,7 @@ def test_sixty_classes_fit(tmp_path: Path) -> None:
     assert len(saved(found["confusion"], "svg")) < 300_000
 
 
+@pytest.mark.slow
 def test_many_classes_make_no_figure_without_end(tmp_path: Path) -> None:
     names = [f"class {each:03}" for each in range(130)]
     made_sweep(tmp_path, np.random.default_rng(0), skill=BOTH, classes=names, n=650, seeds=1)

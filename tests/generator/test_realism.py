@@ -48,6 +48,7 @@ def sounds(rng: np.random.Generator, pitch: float, count: int = 24) -> np.ndarra
     return np.array([tone + 0.001 * rng.standard_normal(RATE) for tone in tones], np.float32)
 
 
+@pytest.mark.slow
 def test_judges_tell_what_differs_and_guess_where_nothing_does(
     realism: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
