@@ -82,13 +82,14 @@ def test_features_are_those_of_the_recordings_in_the_order_of_the_predictions(to
 def test_a_recording_is_judged_by_all_of_its_clips(tones: Path, command: Command) -> None:
     assert command(*on(tones, "audio.seconds=0.06", "audio.windows=3", "hydra.run.dir=run")) == 0
     model, table = model_folder.load(Path("run/model")), pd.read_csv("run/predictions.csv")
+    assert model.sureness
     features = np.load("run/features.npy", allow_pickle=False)
     for (_, row), embedding in zip(table.iterrows(), features, strict=True):
         clips = [clip for clip in load_clips(tones / row["path"], **model.audio) if clip is not None]
         assert len(clips) == 3
         waveforms = torch.from_numpy(np.stack(clips))
-        # The geometric mean of the clips' probabilities, made to sum to one.
-        product = model.classifier(waveforms).softmax(1).prod(0) ** (1 / 3)
+        # The geometric mean of the clips' probabilities, made to sum to one, at the temperature of the model.
+        product = model.classifier(waveforms).softmax(1).prod(0) ** (1 / 3 / model.sureness.temperature)
         expected = (product / product.sum()).detach().numpy()
         np.testing.assert_allclose(row[model.labels].astype(float), expected, atol=2e-5)
         mean = model.classifier.features(waveforms).mean(0).detach().numpy()
