@@ -269,8 +269,8 @@ def _sureness(comparison: Comparison) -> str:
     was_fitted = any(run.n_val for summary in comparison.summaries for run in summary.arm.runs)
     how = "were calibrated by a temperature fitted on" if was_fitted else "are as the networks give them, without"
     return (
-        f"Probabilities {how} validation data; on test data they are off (expected calibration error, 15 bins) for "
-        f"{'; for '.join(told)}."
+        f"Probabilities {how} validation data; on test data they are off (expected calibration error in 15 bins, mean "
+        f"over runs, some of it chance where few are tested) for {'; for '.join(told)}."
     )
 
 
