@@ -6,7 +6,7 @@ the GPU moves.
 
 *Training*: images a second of the default and of the original network, in steps of forward, backward and fused AdamW on
 pictures that are on the device, in batches of the default size and of a large one: plain, in bfloat16, with channels
-last, compiled, and with these three together.
+last, compiled, and with these three together, in turns.
 
 *Seeds at once* and *generated sounds* are `bench_parallel_seeds.py` and `bench_generator.py`, which use a GPU where
 there is one.
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -39,20 +39,26 @@ from audioid.files import replacing
 TRANSFORMS = ("fft", "cwt", "cqt", "ssq", "mfcc", "both")
 NETWORKS = ("cnn", "original")
 CLASSES = 10
-REPEATS, WARM = 5, 3
+REPEATS, WARM = 15, 3
 Figures = dict[str, float]
 
 
-def seconds(action: Callable[[], object], device: str) -> float:
-    """Of the action, by the median, once it is warm."""
-    found = []
+def in_turns(actions: Mapping[str, Callable[[], object]], device: str) -> dict[str, float]:
+    """Seconds of each action, by the median over turns, once they are warm."""
+    found: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(WARM + REPEATS):
-        _wait(device)
-        begin = time.perf_counter()
-        action()
-        _wait(device)
-        found.append(time.perf_counter() - begin)
-    return median(found[WARM:])
+        for name, action in actions.items():
+            _wait(device)
+            begin = time.perf_counter()
+            action()
+            _wait(device)
+            found[name].append(time.perf_counter() - begin)
+    return {name: median(taken[WARM:]) for name, taken in found.items()}
+
+
+def seconds(action: Callable[[], object], device: str) -> float:
+    """Of one action."""
+    return in_turns({"": action}, device)[""]
 
 
 def _wait(device: str) -> None:
@@ -117,16 +123,17 @@ def training(device: str, batches: tuple[int, ...]) -> Figures:
         for batch in batches:
             images = torch.rand(batch, 1, size, size, device=device)
             labels = torch.arange(batch, device=device) % CLASSES
+            steps: dict[str, Callable[[], None]] = {}
             for way in ("plain", "bfloat16", "channels_last", "compiled", "all_three"):
                 made = models.build(settings.model.model_dump(), in_channels=1, n_classes=CLASSES, image_size=size).to(
                     device
                 )
-                given, dtype = images, torch.bfloat16 if way in ("bfloat16", "all_three") else torch.float32
+                dtype = torch.bfloat16 if way in ("bfloat16", "all_three") else torch.float32
                 if way in ("channels_last", "all_three"):
                     made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-                    given = images.to(memory_format=torch.channels_last)
                 network = torch.compile(made) if way in ("compiled", "all_three") else made
-                taken = seconds(step(network, given, labels, device, dtype), device)  # type: ignore[arg-type]
+                steps[way] = step(network, images, labels, device, dtype)  # type: ignore[arg-type]
+            for way, taken in in_turns(steps, device).items():
                 found[f"{name}_in_{batch}s_{way}_images_per_second"] = batch / taken
     return found
 
