@@ -128,11 +128,11 @@ def write_cache(cache: Path, batches: Iterable[pa.RecordBatch]) -> None:
 
 
 def read_cache(cache: Path | None) -> pa.Buffer:
-    """The Arrow file kept in `cache`; one of no rows where there is no such file, or it is damaged."""
+    """The Arrow file kept in `cache`; one of no rows where there is none, or it is damaged or of another version."""
     if cache and cache.is_file():
         with cache.open("rb") as file:
             checksum, content = file.readline().rstrip(b"\n"), pa.py_buffer(file.read())
-        if _checksum(content) == checksum:
+        if _checksum(content) == checksum and pa.ipc.open_file(content).schema.equals(KEPT):
             return content
     return _arrow_file([])
 

@@ -340,6 +340,17 @@ def test_a_damaged_cache_is_made_anew(corpus: Path, tmp_path: Path, damage: byte
     assert list(cache.iterdir()) == [file]
 
 
+def test_a_cache_of_another_version_is_made_anew(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = index_folder(corpus, cache=tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(headers, "KEPT", headers.KEPT.remove(1))
+        headers.write_cache(file, [])
+    pd.testing.assert_frame_equal(index_folder(corpus, cache=tmp_path / "cache").table, first.table)
+    assert file.read_bytes() == whole
+
+
 def test_the_cache_keeps_every_header_as_it_was_read(tmp_path: Path) -> None:
     rows = [
         ('太鼓/ドン, "2".wav', 0, -1, 2**40, 44100, 2, "PCM_16", "0" * 32),
