@@ -148,13 +148,16 @@ def tell_beginning(prepared: PreparedData, asked: Settings, settings: Settings) 
 
 
 def tell_if_nothing_was_learned(prepared: PreparedData, evaluation: Evaluation) -> None:
-    """Prints so where the training part itself is named no better than by its commonest label."""
+    """Prints so where the training part itself is named no better than by one name for all, label by label: with
+    balanced classes a network that has learned much may be right less often than the commonest label."""
     targets = prepared.index.targets[prepared.split.train]
-    commonest = np.bincount(targets).max() / len(targets)
-    if evaluation.accuracy["train"] <= commonest:
+    right = evaluation.log_probabilities["train"].argmax(axis=1) == targets
+    labels = np.bincount(targets)
+    by_label = np.bincount(targets, right)[labels > 0] / labels[labels > 0]
+    if by_label.mean() <= 1 / len(by_label) + 1e-9:
         print(
-            f"  nothing was learned: {evaluation.accuracy['train']:.1%} of the training part are rightly named, its "
-            f"commonest label has {commonest:.1%}; try a lower optimizer.lr, or more steps (trainer.max_steps)"
+            f"  nothing was learned: of a label's recordings to train on {by_label.mean():.1%} are rightly named on "
+            "average, as by one name for all; try a lower optimizer.lr, or more steps (trainer.max_steps)"
         )
 
 

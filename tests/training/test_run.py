@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from audioid.identification.identify import identify
 from audioid.models import Network
 from audioid.pipeline.recordings import PreparedData
 from audioid.training.evaluate import evaluate
+from audioid.training.run import tell_if_nothing_was_learned
 from tests.conftest import Command
 
 QUICK = ["trainer.max_epochs=3", "model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -375,3 +377,13 @@ def test_a_network_that_learned_nothing_is_told(
     """After two steps it still gives every recording one name."""
     assert command(*on(tones, "hydra.run.dir=run", f"trainer.max_epochs={epochs}", "augment=none")) == 0
     assert ("nothing was learned" in capsys.readouterr().out) == is_told
+
+
+def test_a_network_that_knows_each_label_a_little_has_learned(capsys: pytest.CaptureFixture[str]) -> None:
+    """With balanced classes: it is right less often than the commonest label, which nine of ten recordings have."""
+    targets = np.repeat([0, 1], [90, 10])
+    prepared: Any = SimpleNamespace(index=SimpleNamespace(targets=targets), split=SimpleNamespace(train=np.arange(100)))
+    for named, is_told in ((np.where(np.arange(100) < 15, 1, targets), False), (np.zeros(100, int), True)):
+        evaluation: Any = SimpleNamespace(log_probabilities={"train": np.eye(2)[named]})
+        tell_if_nothing_was_learned(prepared, evaluation)
+        assert ("nothing was learned" in capsys.readouterr().out) == is_told
