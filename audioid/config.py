@@ -111,7 +111,7 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
             raise AudioidError(f"{override.key_or_group}: several values make a sweep; add -m")
-    command_line.check_launcher(overrides, _launchers(), is_sweep=is_sweep)
+    command_line.check_launcher(overrides, _launchers(config_dir), is_sweep=is_sweep)
     if is_search:
         _check_space(overrides, options)
     else:
@@ -343,9 +343,12 @@ def _composed(texts: Sequence[str], config_name: str, *, with_hydra: bool = Fals
         raise AudioidError(_not_of_the_chosen(stranger[1])) from error
 
 
-def _launchers() -> list[str]:
+def _launchers(config_dir: Path | None) -> set[str]:
+    """Those of Hydra, its plugins and audioid, and of the user's own folder."""
+    own = (config_dir / "hydra" / "launcher").glob("*.yaml") if config_dir else ()
     with initialize_config_dir(version_base=None, config_dir=str(CONF)):
-        return GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")
+        there = GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")
+    return {*there, *(file.stem for file in own)}
 
 
 def _not_of_the_chosen(key: str) -> str:

@@ -137,7 +137,9 @@ def check_launcher(overrides: Sequence[Override], known: Collection[str], *, is_
         group, _, name = override.key_or_group.rpartition(".")
         if group == "hydra.launcher" and name in LAUNCHER_NUMBERS:
             value = override.value()
-            if type(value) is not int or value < (-1 if name == "n_jobs" else 1) or value == 0:
+            if value is None or "${" in str(value):  # the launcher's own, or out of the configuration
+                continue
+            if type(value) is not int or value == 0 or (value < 0 and name != "n_jobs"):
                 raise AudioidError(f"{override.key_or_group}: '{value}' is no number from 1 on; correct it")
     if "slurm" in launchers and not shutil.which("sbatch"):
         raise AudioidError(

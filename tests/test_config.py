@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from audioid.config import CONF, check_command_line, compose
 from audioid.errors import AudioidError
 from audioid.jobs import jobs
-from audioid.overrides import parse
+from audioid.overrides import check_launcher, parse
 from audioid.schema import OPTIONS, Section, Settings
 from audioid.validation import RENAMED
 
@@ -261,6 +261,21 @@ def test_a_cluster_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AudioidError, match="sbatch"):
         check_command_line(["-m", "hydra/launcher=slurm", "seed=0,1"])
+
+
+@pytest.mark.parametrize("number", ["-2", "'${oc.env:JOBS,2}'"])
+def test_numbers_that_a_launcher_takes(number: str) -> None:
+    chosen = ["-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={number}", "seed=0,1"]
+    assert set(chosen) <= set(check_command_line(chosen))
+    check_launcher(parse(["hydra.launcher.cpus_per_task=null"]), ["slurm"], is_sweep=True)
+
+
+def test_a_launcher_of_ones_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "mine.yaml").write_text("_target_: hydra._internal.core_plugins.basic\n")
+    assert "hydra/launcher=mine" in check_command_line(
+        ["--config-dir", str(tmp_path), "-m", "hydra/launcher=mine", "seed=0,1"]
+    )
 
 
 def test_one_run_is_not_sent_by_a_launcher() -> None:
