@@ -23,16 +23,15 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from audioid.data.entry import Entry, Row, UnusableError, disk_errors, evict, only_maker, write_entry
+from audioid.data.threads import bar
 from audioid.errors import AudioidError
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 SAY_WHO_WAITS = 10.0  # seconds
-TELL_AFTER = 2.0  # seconds, how far the making of an entry is
 # What an entry is called; whatever else lies where the store is told to be is none of its business.
 ENTRY_NAME = re.compile("[0-9a-f]{32}")
 AT_ONCE = 256  # rows that the disk is asked for together
@@ -217,7 +216,7 @@ class Store:
                 part.mkdir()
                 maker = part / "maker"
                 maker.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            with tqdm(results, f"  {stage.name}", len(checksums), delay=TELL_AFTER, disable=None, leave=False) as told:
+            with bar(stage.name, len(checksums), results) as told:
                 write_entry(part, asdict(stage), checksums, told, shape=stage.shape)
             with disk_errors(self.root):
                 maker.unlink()

@@ -1,8 +1,8 @@
 """Work on many recordings in threads, with a bar on a terminal that tells how far it is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -23,6 +23,9 @@ def in_threads(work: Callable[[Given], Made], items: Sequence[Given], name: str)
                 yield made
 
 
-def bar(name: str, total: int) -> "tqdm[None]":
-    """A bar for what takes longer than `TELL_AFTER`, which leaves nothing behind; nothing where stderr is a file."""
-    return tqdm(desc=f"  {name}", total=total, delay=TELL_AFTER, disable=None, leave=False)
+def bar(name: str, total: int, items: Iterable[Any] | None = None) -> "tqdm[Any]":
+    """A bar for what takes longer than `TELL_AFTER`, over `items` or for what is told it; it leaves nothing behind.
+
+    There is none where stderr is a file.
+    """
+    return tqdm(items, f"  {name}", total, delay=TELL_AFTER, disable=None, leave=False)

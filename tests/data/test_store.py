@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from audioid.data import entry as entry_module
 from audioid.data import store as store_module
+from audioid.data import threads
 from audioid.data.store import Compute, Row, Stage, Store, StoredRows, shard_of
 from audioid.errors import AudioidError
 
@@ -82,7 +83,7 @@ def test_a_terminal_shows_how_far_the_making_is(
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: is_terminal)
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(store_module, "TELL_AFTER", 0)
+    monkeypatch.setattr(threads, "TELL_AFTER", 0)
     ask(tmp_path)
     assert (f"{STAGE.name}:" in screen.getvalue()) == is_terminal
 
