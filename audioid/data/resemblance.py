@@ -6,9 +6,8 @@ compared with others at lags of up to 0.11 s, as matrix products in blocks.
 Up to `ALL_WITH_ALL` recordings all are compared with all, which takes time as their square. More are first sorted into
 cells around centres that k-means finds (an inverted file, as in Jégou, Douze and Schmid, "Product quantization for
 nearest neighbor search", 2011), and a fingerprint is compared, at each lag, with those in the `PROBES` cells nearest to
-it. Of the copies that all with all finds among 100,000, that finds 99.7 %. There are as many cells as balances the
-search for cells with that in them, so that time grows as the number of recordings to the power of 1.5, with a small
-factor.
+it, which may miss some. There are as many cells as balances the search for cells with that in them, so that time grows
+as the number of recordings to the power of 1.5, with a small factor.
 """
 
 import math
