@@ -35,7 +35,9 @@ def write(search: Search) -> str:
     with replacing(search.sweep / SEARCH) as part:  # last: where it is, the search has ended
         part.write_text(record.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
     table = tabulate(words.search(record, arms), ("search", *arms), tablefmt="simple", disable_numparse=True)
-    return f"{table}\n\nWhat was tried: {folder}; the best of each is now judged"
+    importance = "In brackets: the share of a key in the variance between trials that came to their end\n"
+    told = importance if any(each.importances for each in record.transforms.values()) else ""
+    return f"{table}\n\n{told}What was tried: {folder}; the best of each is now judged"
 
 
 def write_trials(search: Search) -> None:
