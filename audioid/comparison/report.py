@@ -141,7 +141,7 @@ def markdown(report: Report) -> str:
         parts += [f"![{name}](<figures/{prefix}{name}.png>)" for name in chapter.figures]
         for found in searches_of(study.runs):
             table = ["", *found.arms], words.search(found.search, found.arms)
-            parts += [f"## What the search by {words.judged_by(found.search)} found", tables.written(table, "github")]
+            parts += [f"## Search by {words.judged_by(found.search)}", tables.written(table, "github")]
         parts += ["## Methods", chapter.methods, "## The table in LaTeX", f"```latex\n{chapter.latex}\n```"]
         if rows := words.unlike(study.comparisons[0]):
             headers = ["setting", *(each.arm.name for each in study.comparisons[0].summaries)]
