@@ -63,7 +63,6 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
 def _run(settings: Settings, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     quiet()
     keep_freed_memory()
-    print(folder.name, flush=True)
     watch = Stopwatch()
     monitor, best_is = BEST_BY[settings.trainer.best_by]
     with opened(settings.logger, folder) as loggers:

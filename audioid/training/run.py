@@ -45,7 +45,6 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     """
     quiet()
     keep_freed_memory()
-    print(folder.name, flush=True)
     watch, memory = Stopwatch(), MemoryMeter()
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)
