@@ -219,8 +219,8 @@ def _octaves(spectrum: NDArray) -> float:
 
 
 def _sound(root: Path, path: str, seconds: float) -> Waveform:
-    """The recording from its onset on, `(time,)` at 16 kHz, its loudest sample 1; empty where it cannot be decoded or is
-    silent."""
+    """The recording from its onset on, `(time,)` at 16 kHz, its loudest sample 1; empty where it is silent or cannot be
+    decoded."""
     try:
         wave = load(
             root / path,
