@@ -76,8 +76,9 @@ def audit(index: Index, command: str) -> Audit:
 def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | None) -> list[str]:
     """Sentences on what comes from a part of the recordings, which last `seconds`, or of what is in them."""
     count, sentences = len(seconds), []
-    if drawn := [each.rows for each in properties if each.drawn]:
-        sentences.append(f"What a property tells of the label: {drawn[0]:,} recordings drawn from {count:,}.")
+    if drawn := [each for each in properties if each.drawn]:
+        part = f"{drawn[0].rows:,} recordings drawn from {count:,}, equally from {drawn[0].labels:,} labels"
+        sentences.append(f"What a property tells of the label: {part}.")
     if splits and splits.drawn:
         sentences.append(f"What splits promise: {splits.rows:,} recordings drawn from {count:,}, with whole groups.")
     if count > ALL_WITH_ALL:

@@ -131,6 +131,26 @@ def test_lengths_that_differ_are_called_natural() -> None:
     assert warned.telling[0].startswith("c: mostly 5.")
 
 
+def test_a_rare_label_s_own_rate_is_seen_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two values tell one label of four from the others, so two of four are named rightly.
+    common = made_table(lambda label, random: 44100)
+    common = pd.concat([common[common["label"] != "d"]] * 40, ignore_index=True)
+    rare = made_table(lambda label, random: 8000).query("label == 'd'").head(12)
+    monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 1200)
+    found = shortcuts(pd.concat([common, rare], ignore_index=True))
+    (warned,) = [each for each in found if each.warning]
+    assert (warned.title, warned.telling) == ("sample rate", ["8,000 Hz: only in d: 12 files"])
+    assert warned.accuracy == pytest.approx(0.5, abs=0.02)
+    assert (warned.rows, warned.labels, warned.drawn) == (3 * 300 + 12, 4, True)
+
+
+def test_of_very_many_labels_some_are_judged_with_enough_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.concat([made_table(lambda label, random: 44100)] * 2, ignore_index=True)
+    table["label"] = np.arange(len(table)) % 20
+    monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 55)
+    assert {(each.labels, each.rows) for each in shortcuts(table)} == {(5, 55)}
+
+
 def test_one_class_has_no_shortcuts() -> None:
     table = made_table(lambda label, random: 44100)
     assert shortcuts(table[table["label"] == "a"]) == []
@@ -266,7 +286,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     for sentence in content["sampled"]:
         assert sentence in page
         assert sentence in text(found)
-    assert "20 recordings drawn from 31" in text(found)
+    assert "20 recordings drawn from 31, equally from 2 labels" in text(found)
     assert f"{content['gap']['rows']} recordings drawn from 31, with whole groups" in text(found)
     assert content["gap"]["drawn"]
     assert {(each["rows"], each["drawn"]) for each in content["shortcuts"]} == {(20, True)}
