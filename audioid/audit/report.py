@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
+from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, listed, recording_findings
 from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
@@ -31,7 +31,10 @@ LARGE_GAP = 0.05
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was found in one corpus; `sampled` tells what was not looked for in all of it."""
+    """All that was found in one corpus; `sampled` tells what was not looked for in all of it.
+
+    Instead of a gap there may be the reason why none can be told.
+    """
 
     root: str
     recordings: int
@@ -40,7 +43,7 @@ class Audit:
     classes: pd.DataFrame
     balance: list[str]
     shortcuts: list[Shortcut]
-    gap: Gap | None
+    gap: Gap | str | None
     sampled: list[str]
     seconds: float
 
@@ -73,14 +76,15 @@ def audit(index: Index, command: str) -> Audit:
     )
 
 
-def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | None) -> list[str]:
+def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | str | None) -> list[str]:
     """Sentences on what comes from a part of the recordings, which last `seconds`, or of what is in them."""
     count, sentences = len(seconds), []
     if drawn := [each for each in properties if each.drawn]:
         part = f"{drawn[0].rows:,} recordings drawn from {count:,}, equally from {drawn[0].labels:,} labels"
         sentences.append(f"What a property tells of the label: {part}.")
-    if splits and splits.drawn:
-        sentences.append(f"What splits promise: {splits.rows:,} recordings drawn from {count:,}, with whole groups.")
+    if isinstance(splits, Gap) and splits.drawn:
+        part = f"{splits.rows:,} recordings drawn from {count:,}, equally from {splits.labels:,} labels"
+        sentences.append(f"What splits promise: {part} and evenly from their groups.")
     if count > ALL_WITH_ALL:
         sentences.append(
             f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with a few of similar sound "
@@ -119,7 +123,8 @@ def plain(found: Audit) -> dict[str, Any]:
         "classes": classes.to_dict("records"),
         "balance": found.balance,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
-        "gap": None if found.gap is None else asdict(found.gap),
+        "gap": asdict(found.gap) if isinstance(found.gap, Gap) else None,
+        "no_gap": found.gap if isinstance(found.gap, str) else None,
         "sampled": found.sampled,
         "seconds": found.seconds,
     }
@@ -133,7 +138,9 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
             alone = f"{each.accuracy:.0%} of the labels show in the {each.title} alone (chance: {each.chance:.0%})"
             detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
             lines.append((not each.natural, "; ".join([alone, *detail])))
-    if found.gap:
+    if isinstance(found.gap, str):
+        lines.append((False, f"A random split cannot be compared with one that keeps groups together: {found.gap}"))
+    elif found.gap:
         lines.append((found.gap.random - found.gap.grouped >= LARGE_GAP, gap_sentence(found.gap, found.groups_from)))
     lines += [(False, warning) for warning in found.balance]
     return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found")]
@@ -141,7 +148,7 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
 
 def gap_sentence(found: Gap, groups_from: str) -> str:
     """What a random split would promise and a grouped one keep."""
-    less = f"; not counted: {', '.join(found.one_group)} (one group each)" if found.one_group else ""
+    less = f"; not counted: {listed(found.one_group)} (one group each)" if found.one_group else ""
     return (
         f"A random split promises {found.random:.0%}, one that keeps groups together {found.grouped:.0%} "
         f"({found.groups:,} groups from {groups_from}; nearest neighbour on log-mel features{less})"

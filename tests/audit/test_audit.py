@@ -18,12 +18,12 @@ from audioid.audit import probe, report
 from audioid.audit import shortcuts as shortcuts_module
 from audioid.audit.checks import balance_warnings, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
-from audioid.audit.probe import gap
+from audioid.audit.probe import Gap, gap
 from audioid.audit.report import audit, plain, text, write
 from audioid.audit.shortcuts import PROPERTIES, shortcuts
 from audioid.commands.audit import grouped_training
 from audioid.config import compose
-from audioid.data.index import index_folder
+from audioid.data.index import Index, index_folder
 from audioid.errors import AudioidError
 
 RATE = 16000
@@ -166,13 +166,57 @@ def test_the_gap_of_a_corpus_whose_groups_alone_can_be_learnt(tmp_path: Path) ->
             save(tmp_path / "ab"[group % 2] / f"g{group}_{take}.wav", signal)
     index = index_folder(tmp_path, group_pattern=r"(g\d+)_")
     found = gap(index, pd.factorize(index.table["group"])[0].astype(np.int64))
-    assert found is not None
+    assert isinstance(found, Gap)
     assert found.random > 0.95
     assert found.grouped < 0.75
     assert (found.groups, found.rows, found.one_group) == (24, 96, [])
     assert gap(index, np.arange(96)) is None
     # One group per class cannot be split.
-    assert gap(index, index.targets) is None
+    assert gap(index, index.targets) == "fewer than two labels have recordings of two groups"
+
+
+def features_of_targets(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return index.targets[rows][:, None] + default_rng(0).uniform(-0.1, 0.1, (len(rows), 2))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fewest", "most"),
+    [([1000] * 10, 10, 10), ([9000] + [1] * 1000, 100, 700), ([170] * 56, 40, 50), ([40] * 250, 40, 50)],
+    ids=["few large", "one giant", "kits", "many"],
+)
+def test_splits_of_a_large_corpus_are_judged_on_a_bounded_part_of_its_groups(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], fewest: int, most: int
+) -> None:
+    monkeypatch.setattr(probe, "MOST_ROWS", 800)
+    monkeypatch.setattr(probe, "mel_features", features_of_targets)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.where(np.arange(len(groups)) < 20, "rare", [f"label {number}" for number in np.arange(len(groups)) % 3])
+    labels[-20:] = "rare"
+    index = Index(Path(), pd.DataFrame({"path": [f"{row}.wav" for row in range(len(groups))], "label": labels}))
+    found = gap(index, groups)
+    assert isinstance(found, Gap)
+    assert (found.labels, found.one_group, found.drawn) == (4, [], True)
+    assert 3 * 200 + 20 <= found.rows <= 800
+    assert fewest <= found.groups <= most
+    assert (found.random, found.grouped) == (1, 1)
+
+
+def test_an_audit_says_why_it_tells_nothing_of_splits(tmp_path: Path) -> None:
+    for number in range(8):
+        save(tmp_path / "ab"[number % 2] / f"kit{number % 2}_{number}.wav", noise(number))
+    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), COMMAND)
+    reason = "fewer than two labels have recordings of two groups"
+    assert f"cannot be compared with one that keeps groups together: {reason}" in text(found)
+    assert (plain(found)["gap"], plain(found)["no_gap"]) == (None, reason)
+
+
+def test_drawn_recordings_of_which_no_two_are_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "MOST_ROWS", 40)
+    monkeypatch.setattr(probe, "mel_features", features_of_targets)
+    groups = np.minimum(np.arange(10_000), 9_998)
+    labels = np.where(np.arange(10_000) % 2, "a", "b")
+    index = Index(Path(), pd.DataFrame({"path": "x", "label": labels}))
+    assert gap(index, groups) == "no two of 40 recordings that were drawn are of one group"
 
 
 def test_balance() -> None:
@@ -275,7 +319,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     assert whole.sampled == []
     assert report.SAMPLED not in text(whole)
     monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 20)
-    monkeypatch.setattr(probe, "MOST_ROWS", 15)
+    monkeypatch.setattr(probe, "MOST_ROWS", 20)
     monkeypatch.setattr(report, "ALL_WITH_ALL", 30)
     monkeypatch.setattr(report, "LONGEST_SECONDS", 0.2)
     found = audit(index, COMMAND)
@@ -287,7 +331,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
         assert sentence in page
         assert sentence in text(found)
     assert "20 recordings drawn from 31, equally from 2 labels" in text(found)
-    assert f"{content['gap']['rows']} recordings drawn from 31, with whole groups" in text(found)
+    assert f"{content['gap']['rows']} recordings drawn from 31, equally from 2 labels" in text(found)
     assert content["gap"]["drawn"]
     assert {(each["rows"], each["drawn"]) for each in content["shortcuts"]} == {(20, True)}
     assert "more than 30 recordings" in page
