@@ -88,9 +88,9 @@ def split(
 
     Args:
         name: `stratified`: each class is parted alike. `grouped`: no group is in two parts, classes as even as
-            groups allow. `kfold`: of `folds` equal parts number `fold` is the test part and the next one the
-            validation part; no group is in two folds. `given`: the official parts (a missing validation part is
-            taken from the training part), or else the official fold `fold` as test part and the next one as
+            groups allow. `kfold`: of `folds` parts, as equal as groups allow, number `fold` is the test part and the
+            next one the validation part; no group is in two folds. `given`: the official parts (a missing validation
+            part is taken from the training part), or else the official fold `fold` as test part and the next one as
             validation part.
         classes: names for `targets`.
         test_fraction: of all rows.
