@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
@@ -20,6 +19,7 @@ from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.data.resemblance import ALL_WITH_ALL
+from audioid.data.split import numbered
 from audioid.files import replacing
 
 # Cases of one kind that the terminal names; audit.json holds all.
@@ -58,7 +58,7 @@ def audit(index: Index, command: str) -> Audit:
     pairs = near_duplicate_pairs(index)
     groups, given = groups_of(pairs, len(table)), index.groups
     if given is not None:
-        groups = joined(pd.factorize(given)[0].astype(np.int64), groups)
+        groups = joined(numbered(given), groups)
     classes = class_table(table, groups)
     properties, splits = shortcuts(table), gap(index, groups)
     findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy
 import sklearn
 from filelock import FileLock
@@ -19,7 +18,7 @@ from audioid.data import audio, near_duplicates, resemblance, synthetic
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
-from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
+from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, numbered, part_numbers, split
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import (
@@ -83,7 +82,7 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
 
 def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> None:
     """Warn of the largest group where it has more recordings than any part shall have."""
-    numbers = pd.factorize(groups)[0]
+    numbers = numbered(groups)
     sizes = np.bincount(numbers)
     of_largest = index.table.iloc[np.flatnonzero(numbers == sizes.argmax())]
     train_fraction = 1 - settings.test_fraction - settings.val_fraction
