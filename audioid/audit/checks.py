@@ -146,7 +146,7 @@ def balance_warnings(classes: pd.DataFrame) -> list[str]:
     if len(counts) < 2:
         warnings.append("There is one class only: nothing can be told apart.")
     if len(few := counts[counts < FEW_RECORDINGS].index):
-        warnings.append(f"Fewer than {FEW_RECORDINGS} recordings: {', '.join(few)}.")
+        warnings.append(f"Fewer than {FEW_RECORDINGS} recordings: {listed(few)}.")
     if are_uneven(counts):
         warnings.append(
             f"Uneven classes: {counts.idxmax()} has {counts.max():,} recordings, {counts.idxmin()} {counts.min():,}; "

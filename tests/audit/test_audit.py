@@ -225,6 +225,9 @@ def test_balance() -> None:
         "Fewer than 10 recordings: b.",
         "Uneven classes: a has 60 recordings, b 8; look at macro-F1 beside accuracy.",
     ]
+    many = pd.DataFrame({"label": [f"s{number:04}" for number in range(3000)], "recordings": 3})
+    shown = ", ".join(many["label"][:7])
+    assert balance_warnings(many) == [f"Fewer than 10 recordings: {shown} and 2,993 more."]
     assert balance_warnings(classes[:1]) == ["There is one class only: nothing can be told apart."]
 
 
