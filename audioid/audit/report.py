@@ -101,8 +101,10 @@ def write(found: Audit, index: Index, out: Path) -> None:
     Raises:
         AudioidError: `out` cannot be written.
     """
-    with replacing(out / "audit.json") as part:
-        part.write_text(json.dumps(plain(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    with replacing(out / "audit.json") as part, part.open("w", encoding="utf-8") as file:
+        # Findings case by case, since there may be millions.
+        json.dump(plain(found), file, indent=2, ensure_ascii=False, allow_nan=False, default=vars)
+        file.write("\n")
     with replacing(out / "audit.html") as part:
         part.write_text(_html(found, index), "utf-8")
 
@@ -113,13 +115,13 @@ def _html(found: Audit, index: Index) -> str:
 
 
 def plain(found: Audit) -> dict[str, Any]:
-    """The content of `audit.json`: numbers, text, lists and objects alone."""
+    """The content of `audit.json`: numbers, text, lists and objects alone; `vars` makes them of findings and cases."""
     classes = found.classes.astype(object).where(found.classes.notna(), None)
     return {
         "root": found.root,
         "recordings": found.recordings,
         "groups_from": found.groups_from,
-        "findings": {finding.key: asdict(finding) for finding in found.findings},
+        "findings": {finding.key: finding for finding in found.findings},
         "classes": classes.to_dict("records"),
         "balance": found.balance,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],

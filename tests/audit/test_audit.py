@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,10 +18,10 @@ from scipy.signal import firwin, lfilter
 
 from audioid.audit import probe, report
 from audioid.audit import shortcuts as shortcuts_module
-from audioid.audit.checks import balance_warnings, recording_findings
+from audioid.audit.checks import Case, Finding, balance_warnings, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
 from audioid.audit.probe import Gap, gap
-from audioid.audit.report import audit, plain, text, write
+from audioid.audit.report import Audit, audit, plain, text, write
 from audioid.audit.shortcuts import PROPERTIES, shortcuts
 from audioid.commands.audit import grouped_training
 from audioid.config import compose
@@ -264,7 +266,7 @@ def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     found = audit(index, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
-    assert content == json.loads(json.dumps(plain(found)))
+    assert content == json.loads(json.dumps(plain(found), default=asdict))
     cases = {key: [case["paths"] for case in finding["cases"]] for key, finding in content["findings"].items()}
     assert cases["near_across_labels"] == [["one/3 again.wav", "two/one's.wav"]]
     assert cases["exact"] == [["one/3 again.wav", "one/3.wav"]]
@@ -283,6 +285,22 @@ def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     assert COMMAND in page
     assert page.index("Near duplicates with different labels") < page.index("Equal files")
     assert "16,001 Hz: only in two: 12 files" in page
+
+
+def test_very_many_cases_are_written_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "html_page", lambda *_: "")
+    case = Case(["a.wav", "b.wav"], ["x", "x"], "likeness 0.90")
+    cases = [case] * 20_000
+    near = Finding("near", "Near duplicates", "Twice.", False, cases)
+    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], [], None, [], 1.0)
+    index = Index(tmp_path, pd.DataFrame())
+    tracemalloc.start()
+    write(found, index, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    content = (tmp_path / "audit.json").read_text()
+    assert json.loads(content)["findings"]["near"]["cases"] == [asdict(case)] * 20_000
+    assert peak < len(content) / 2
 
 
 class Tags(HTMLParser):
