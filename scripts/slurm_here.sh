@@ -4,8 +4,9 @@
 #   scripts/slurm_here.sh start FOLDER [NODES]    then: export SLURM_CONF=FOLDER/slurm.conf
 #   scripts/slurm_here.sh stop FOLDER             jobs and daemons; the folder stays
 #
-# Each node is a daemon, node1 and so on, with its share of the processors and of the memory; there is one if no number
-# is given. `slurmd -f FOLDER/slurm.conf -N node1` starts one again that was killed.
+# Each node is a daemon with its share of the processors and of the memory; there is one if no number is given. Their
+# names are addresses, 127.0.0.1 and so on, since the tasks of a run look for one another by the name of their node.
+# `slurmd -f FOLDER/slurm.conf -N 127.0.0.1` starts one again that was killed.
 # A job that takes more memory than it asked for, or than comes to its processors if it did not ask, is killed.
 # Its ports are open to the network; only who can reach the socket in its folder (munge) is obeyed.
 # What `sbatch --partition=urgent` sends goes before all else: Slurm asks running jobs to end, kills them 5 s later and
@@ -71,7 +72,7 @@ ReturnToService=2
 SlurmdTimeout=10
 KillWait=5
 MinJobAge=60
-NodeName=node[1-$nodes] NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] \
+NodeName=127.0.0.[1-$nodes] NodeHostname=$(hostname -s) Port=[$((port + 1))-$((port + nodes))] \
     CPUs=$processors RealMemory=$memory State=UNKNOWN
 PartitionName=here Nodes=ALL Default=YES PriorityTier=1 GraceTime=5 State=UP
 PartitionName=urgent Nodes=ALL PriorityTier=2 State=UP
@@ -83,7 +84,7 @@ END
         fail "$folder: munged did not start; munged.log there says why"
     slurmctld -c -f "$SLURM_CONF"
     for number in $(seq "$nodes"); do
-        slurmd -f "$SLURM_CONF" -N "node$number"
+        slurmd -f "$SLURM_CONF" -N "127.0.0.$number"
     done
     for _ in $(seq 100); do
         is_up "$folder/slurmctld.pid" slurmctld &&
@@ -91,7 +92,7 @@ END
         sleep 0.2
     done
     stop
-    fail "$folder: Slurm did not come up in 20 s; slurmctld.log and node1.log there say why"
+    fail "$folder: Slurm did not come up in 20 s; slurmctld.log and 127.0.0.1.log there say why"
 }
 
 stop() {
@@ -105,9 +106,9 @@ stop() {
             sleep 0.2
         done
     fi
-    for file in "$folder"/slurmctld.pid "$folder"/node*.pid "$folder"/munged.pid; do
+    for file in "$folder"/slurmctld.pid "$folder"/127.*.pid "$folder"/munged.pid; do
         program=$(basename "$file" .pid)
-        case $program in node*) program=slurmd ;; esac
+        case $program in 127*) program=slurmd ;; esac
         for _ in $(seq 50); do
             is_up "$file" "$program" || break
             kill "$(cat "$file")" 2>/dev/null || true

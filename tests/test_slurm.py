@@ -185,7 +185,7 @@ def test_a_process_that_somebody_else_asks_to_end_does_not_wait_for_slurm(
     ) as shell:
         until(lambda: any((tmp_path / "sweep").glob("*/checkpoints/last.ckpt")))
         (log,) = (log for log in (tmp_path / "sweep").glob(".submitit/*/*/*_0_log.out"))
-        for process in processes(log.parent.name, "node1"):
+        for process in processes(log.parent.name, "127.0.0.1"):
             if Path(f"/proc/{process}/cmdline").read_bytes().startswith(sys.executable.encode()):
                 os.kill(process, signal.SIGTERM)
         _, told = shell.communicate(timeout=100)
@@ -196,10 +196,10 @@ def test_a_process_that_somebody_else_asks_to_end_does_not_wait_for_slurm(
 
 def test_a_stale_pid_file_ends_no_other_process(slurm: Path) -> None:
     """Its number has been given to another process since."""
-    daemon = int((slurm / "node1.pid").read_text())
+    daemon = int((slurm / "127.0.0.1.pid").read_text())
     with subprocess.Popen(["sleep", "60"]) as stranger:
         os.kill(daemon, signal.SIGKILL)
-        (slurm / "node1.pid").write_text(f"{stranger.pid}\n")
+        (slurm / "127.0.0.1.pid").write_text(f"{stranger.pid}\n")
         subprocess.run([SCRIPT, "stop", slurm], check=True, timeout=60)
         assert stranger.poll() is None
         stranger.kill()
@@ -233,8 +233,8 @@ def kill_node(slurm: Path, node: str, job: str) -> None:
 
 def lose(slurm: Path, job: int, log: Path) -> None:
     """The node is lost, and comes back later."""
-    kill_node(slurm, "node1", str(job))
-    subprocess.run(["slurmd", "-f", slurm / "slurm.conf", "-N", "node1"], check=True)
+    kill_node(slurm, "127.0.0.1", str(job))
+    subprocess.run(["slurmd", "-f", slurm / "slurm.conf", "-N", "127.0.0.1"], check=True)
 
 
 def test_a_lost_machine_s_run_goes_on_on_another(two_nodes: Path, tones: Path, tmp_path: Path) -> None:
@@ -246,17 +246,17 @@ def test_a_lost_machine_s_run_goes_on_on_another(two_nodes: Path, tones: Path, t
         sweep = tmp_path / "sweep"
         until(lambda: len(list(sweep.glob("*/checkpoints/last.ckpt"))) == 2)
         running = [
-            line.split() for line in told_by("squeue", "--noheader", "--format=%N %i %A").splitlines() if "node" in line
+            line.split() for line in told_by("squeue", "--noheader", "--format=%N %i %A").splitlines() if "127." in line
         ]
         logs = {node: next(sweep.glob(f".submitit/*/{name}/*_0_log.out")) for node, name, _ in running}
         jobs = {node: job for node, _, job in running}
-        assert jobs.keys() == {"node1", "node2"}
-        kill_node(two_nodes, "node2", jobs["node2"])
+        assert jobs.keys() == {"127.0.0.1", "127.0.0.2"}
+        kill_node(two_nodes, "127.0.0.2", jobs["127.0.0.2"])
         told, _ = shell.communicate(timeout=250)
-        assert "down" in told_by("sinfo", "--nodes", "node2")
+        assert "down" in told_by("sinfo", "--nodes", "127.0.0.2")
     assert shell.returncode == 0, told
-    assert first_epochs(logs["node1"]) == [1]
-    begun, again = first_epochs(logs["node2"])
+    assert first_epochs(logs["127.0.0.1"]) == [1]
+    begun, again = first_epochs(logs["127.0.0.2"])
     assert begun == 1 < again
     assert len(list(sweep.glob("*/metrics.json"))) == 2
     for record in sweep.glob("*/metrics.json"):
