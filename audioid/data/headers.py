@@ -58,8 +58,10 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     new = np.flatnonzero(rows < 0)
     rows[new] = n_known + np.arange(new.size)
     fresh = _of_each(_read_header, root, names.take(new), FRESH)
-    headers = pa.concat_tables([columns_of(kept, HEADER.names), fresh], promote_options="default").take(rows)
+    headers = pa.concat_tables([columns_of(kept, HEADER.names), fresh], promote_options="default")
     del kept, fresh
+    if not np.array_equal(rows, np.arange(len(rows))):  # else they would be there twice for a while
+        headers = headers.take(rows)
     reason = pc.fill_null(headers["reason"], "")
     headers = headers.drop_columns("reason")
     is_kept = pc.equal(reason, "")
