@@ -1,7 +1,10 @@
 """What a GPU computes: nothing stays behind on the processor, tried without a GPU; and the same values, with one."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -10,9 +13,19 @@ import torch
 from torch.nn import functional
 
 from audioid import models, transforms
+from audioid.classifier import build_classifier
 from audioid.config import compose
+from audioid.errors import AudioidError
+from audioid.generator.generator import Generator
+from audioid.model_description import SECTIONS
 from audioid.model_folder import load
+from audioid.search import trial
+from audioid.training import run as run_alone
 from audioid.training.augment import Augment
+from audioid.training.cost import cost
+from audioid.training.module import ClassifierModule
+from audioid.training.parallel import run as run_in_parallel
+from audioid.training.run_folder import Plan
 from audioid.transforms import image as image_module
 from audioid.transforms.image import TimeFrequencyTransform
 from tests.conftest import Command
@@ -62,6 +75,67 @@ def test_a_network_learns_where_its_weights_are(name: str) -> None:
     logits = network(torch.empty(6, 1, 100, 100, device=META))
     functional.cross_entropy(logits, torch.zeros(6, dtype=torch.long, device=META)).backward()
     assert {weights.grad.device for weights in network.parameters() if weights.grad is not None} == {META}
+
+
+@pytest.mark.usefixtures("values_are_not_looked_at")
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_what_a_picture_costs_is_measured_where_the_classifier_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: None)
+    settings = compose([f"transform={name}", "audio.seconds=1", "model.width=8"])
+    groups = {group: getattr(settings, group).model_dump() for group in SECTIONS}
+    classifier = build_classifier(**groups, n_classes=3).eval().to(META)  # as the evaluation leaves it
+    without_files: Any = SimpleNamespace(index=SimpleNamespace(has_files=False))
+    found = cost(classifier, without_files, settings.audio)
+    assert found["transform_ms_per_clip"]
+    assert found["multiply_adds"]
+
+
+@pytest.mark.parametrize(
+    ("module", "run"),
+    [
+        (run_alone, run_alone.run),
+        (run_in_parallel, lambda *plan: run_in_parallel.run([Plan(*plan)])),
+        (trial, trial._run),
+    ],
+    ids=["alone", "in parallel", "on trial"],
+)
+def test_the_order_of_sums_is_fixed_before_the_first_of_them(
+    module: ModuleType, run: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch looks at the first product whether it is, which are pictures, and would refuse to train."""
+    variable, found = "CUBLAS_WORKSPACE_CONFIG", list[str | None]()
+    monkeypatch.setenv(variable, "to be restored")
+    monkeypatch.delenv(variable)
+
+    def prepare_data(*_: object, **__: object) -> None:
+        found.append(os.environ.get(variable))
+        raise AudioidError("enough")
+
+    monkeypatch.setattr(module, "prepare_data", prepare_data)
+    with pytest.raises(AudioidError, match="enough"):
+        run(compose(["data=synthetic", "logger=csv"]), tmp_path, [])
+    assert found == [":4096:8"]
+
+
+def test_only_training_takes_deterministic_algorithms_alone(
+    tones: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU has none to make sounds by, with which those of the background are made once a network has learned."""
+    sounds, training_step, found = Generator.sounds, ClassifierModule.training_step, dict[str, bool]()
+
+    def watched_sounds(*arguments: Any) -> torch.Tensor:
+        found["sounds"] = torch.are_deterministic_algorithms_enabled()
+        return sounds(*arguments)
+
+    def watched_step(module: ClassifierModule, batch: Any) -> torch.Tensor:
+        found["training"] = torch.are_deterministic_algorithms_enabled()
+        return training_step(module, batch)
+
+    monkeypatch.setattr(Generator, "sounds", watched_sounds)
+    monkeypatch.setattr(ClassifierModule, "training_step", watched_step)
+    chosen = ["data=folder", f"data.root={tones}", "trainer.max_epochs=1", "model.width=4", "image.size=32"]
+    assert command(*chosen, "hydra.run.dir=run") == 0
+    assert found == {"training": True, "sounds": False}
 
 
 @needs_gpu
