@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning.trainer.connectors import accelerator_connector
 from torch.nn import functional
 
 from audioid import models, transforms
@@ -88,6 +89,15 @@ def test_what_a_picture_costs_is_measured_where_the_classifier_is(name: str, mon
     found = cost(classifier, without_files, settings.audio)
     assert found["transform_ms_per_clip"]
     assert found["multiply_adds"]
+
+
+def test_lightning_trains_on_the_device_that_all_else_is_computed_on(
+    tones: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `auto` it would take what Apple's machines have, where pictures are made and networks judged on the CPU."""
+    monkeypatch.setattr(accelerator_connector, "_select_auto_accelerator", lambda: "mps")
+    chosen = ["data=folder", f"data.root={tones}", "trainer.max_epochs=1", "model.width=4", "image.size=32"]
+    assert command(*chosen, "hydra.run.dir=run") == 0
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def judged(
     done = 0
     for images, _, counts in batches:
         shown, logits = classifier.features_and_logits(images.to(device))
-        found.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
+        found.append(log_probabilities(logits.cpu().double(), counts).numpy())  # not every GPU has doubles
         shows_features &= shown is not None
         shown = (logits if shown is None else shown).flatten(1).float().cpu()
         means = torch.segment_reduce(shown, "mean", lengths=counts, axis=0).numpy()

@@ -17,6 +17,7 @@ from audioid import registry
 from audioid.classifier import AudioClassifier
 from audioid.data.datamodule import AudioDataModule
 from audioid.errors import AudioidError
+from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
@@ -264,7 +265,7 @@ def trainer_of(
     callbacks = [*callbacks, ProgressBar() if sys.stdout.isatty() else ProgressLines()]
     return Trainer(
         max_epochs=budget.epochs,
-        accelerator=chosen.accelerator,
+        accelerator=device_of(settings),  # of `auto` Lightning would make another than all else is computed on
         devices=chosen.devices,
         strategy=chosen.strategy,
         precision=chosen.precision,
