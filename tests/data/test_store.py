@@ -207,10 +207,11 @@ def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monk
     assert_right(rows)
 
 
-def test_an_entry_that_is_cut_while_it_is_open_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit])
+def test_damage_to_an_entry_that_was_read_before_is_noticed(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     rows, _ = ask(tmp_path)
     assert_right(rows)
-    truncate(entries(tmp_path)[0] / "rows.npy")
+    damage(entries(tmp_path)[0] / "rows.npy")
     with pytest.raises(AudioidError, match=r"damaged \(row \d+\); start again"):
         rows[np.arange(len(rows))]
 
