@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import scipy
 import sklearn
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from audioid.code_version import sources_version
@@ -21,6 +20,7 @@ from audioid.data.learning_curve import at_most
 from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
 from audioid.errors import AudioidError
 from audioid.files import replacing
+from audioid.locks import held
 from audioid.schema import (
     DataSettings,
     FolderDataSettings,
@@ -153,7 +153,7 @@ def _near_duplicates_file(index: Index, cache: Path) -> Path:
 def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
     file = _near_duplicates_file(index, cache)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
+    with held(file.with_suffix(".lock"), "searches for near-duplicates"):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)
             if kept.shape == (len(index.table),):
@@ -183,6 +183,6 @@ def _recipe(data: SyntheticDataSettings) -> dict[str, Any]:
 def _make_synthetic(data: SyntheticDataSettings, root: Path) -> None:
     """Writes the built-in corpus with these settings, in the first process that asks."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_suffix(".lock")):
+    with held(root.with_suffix(".lock"), "writes the built-in corpus"):
         if not root.exists():
             synthetic.write_corpus(root, **_recipe(data))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from audioid.data.clips import Clips
@@ -17,6 +16,7 @@ from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
 from audioid.data.walk import Skipped
 from audioid.errors import AudioidError
+from audioid.locks import held
 from audioid.pipeline import stages
 from audioid.pipeline.background import background_count
 from audioid.pipeline.clip_length import with_clip_length
@@ -96,7 +96,7 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
     cache = Path(settings.store.root).expanduser()
     cache.mkdir(parents=True, exist_ok=True)
     # Of several processes one reads all headers, and the others find them in the cache.
-    with watch("index"), FileLock(cache / "index.lock"):
+    with watch("index"), held(cache / "index.lock", "reads a corpus"):
         index = _read_index(settings, cache)
     unreadable = list[Skipped]()
     with watch("decode"):
