@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from audioid.errors import AudioidError
 
-# Entries up to this size are checked whole when they are opened, so that what is damaged is made anew at once. Of larger
-# ones opening does not read all; every row is checked whenever it is read (a fifth of a millisecond for 32 of 40 kB).
+# Entries up to this size are checked whole when they are opened, so that what is damaged is made anew at once; opening
+# larger ones does not read all. Every row is checked whenever it is read (a fifth of a millisecond for 32 of 40 kB).
 CHECK_AT_OPENING = 64 * 2**20  # bytes
 
 Row = NDArray[np.float32]

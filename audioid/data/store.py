@@ -113,9 +113,12 @@ class StoredRows:
             yield
         except UnusableError as error:
             folder = self._folders[which]
-            with suppress(OSError):  # so that the next run makes the entry anew
-                (folder / "entry.json").unlink()
-            raise AudioidError(f"{folder}: {error}; start again, and it is made anew") from error
+            try:  # so that the next run makes the entry anew
+                (folder / "entry.json").unlink(missing_ok=True)
+                advice = "start again, and it is made anew"
+            except OSError:
+                advice = "it cannot be removed from here: remove it, or set store.root to a folder elsewhere"
+            raise AudioidError(f"{folder}: {error}; {advice}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}

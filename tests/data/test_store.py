@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import multiprocessing
@@ -529,3 +530,18 @@ def test_read_only_disk(small_disk: Path) -> None:
     assert_right(rows, CHECKSUMS[:8])
     with pytest.raises(AudioidError, match=r"[Rr]ead-only file system; make it writable"):
         ask(small_disk)
+
+
+def test_nothing_is_promised_of_a_damaged_entry_that_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the store is shared to be read alone."""
+    rows, _ = ask(tmp_path)
+    flip_a_bit(entries(tmp_path)[0] / "rows.npy")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(AudioidError, match=r"is damaged \(row \d+\); it cannot be removed from here: .* store.root"):
+        rows[np.arange(len(rows))]
