@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,6 +30,7 @@ from audioid.training.parallel import run as run_in_parallel
 from audioid.training.run_folder import Plan
 from audioid.transforms import image as image_module
 from audioid.transforms.image import TimeFrequencyTransform
+from scripts import bench_gpu
 from tests.conftest import Command
 
 TRANSFORMS = ("fft", "cwt", "cqt", "ssq", "mfcc", "both")
@@ -146,6 +148,40 @@ def test_only_training_takes_deterministic_algorithms_alone(
     chosen = ["data=folder", f"data.root={tones}", "trainer.max_epochs=1", "model.width=4", "image.size=32"]
     assert command(*chosen, "hydra.run.dir=run") == 0
     assert found == {"training": True, "sounds": False}
+
+
+def test_the_benchmark_tells_what_it_has_when_a_later_part_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> dict[str, float]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(bench_gpu, "bytes_per_second", lambda *_: 1e9)
+    monkeypatch.setattr(bench_gpu, "pictures", lambda *_: {"fft_images_per_second": 1234.0})
+    monkeypatch.setattr(bench_gpu, "training", fail)
+    file = tmp_path / "figures.json"
+    monkeypatch.setattr(sys, "argv", ["bench_gpu.py", "--quick", "--device", "cpu", "--json", str(file)])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        bench_gpu.main()
+    assert "1234" in capsys.readouterr().out
+    assert json.loads(file.read_text()) == {"bytes_per_second": 1e9, "fft_images_per_second": 1234.0}
+
+
+def test_the_benchmark_leaves_out_what_cannot_be_compiled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_compiler(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler.\nPlease specify one")
+
+    for name, value in {"NETWORKS": ("cnn",), "REPEATS": 1, "WARM": 0}.items():
+        monkeypatch.setattr(bench_gpu, name, value)
+    monkeypatch.setattr(torch, "compile", lambda network: without_compiler)
+    monkeypatch.setattr(bench_gpu, "step", lambda network, images, *_: lambda: network(images))
+    found = bench_gpu.training("cpu", (2,))
+    ways = ("plain", "bfloat16", "channels_last")
+    assert list(found) == [f"cnn_in_2s_{way}_images_per_second" for way in ways]
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("cnn in batches of 2, compiled: left out: RuntimeError: Failed to find C compiler.")
 
 
 @needs_gpu
