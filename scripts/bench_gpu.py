@@ -7,8 +7,8 @@ the GPU moves.
 *Training*: images a second of the default network and of `model=original` (with its width of 1,000, where
 `experiment=original` has 10,000), in steps of forward, backward and fused AdamW on pictures that are on the device, in
 batches of the default size and of a large one: plain, in bfloat16, with channels last, compiled, and with these three
-together, in turns. In float32 convolutions on a GPU round their factors to TF32, PyTorch's default, which runs leave as it
-is; linear layers do not. What cannot be compiled is left out, and a line says why.
+together, in turns. In float32 convolutions on a GPU round their factors to TF32, PyTorch's default, which runs leave as
+it is; linear layers do not. What cannot be compiled is left out, and a line says why.
 
 *Seeds at once* and *generated sounds* are `bench_parallel_seeds.py` and `bench_generator.py`, which use a GPU where
 there is one.

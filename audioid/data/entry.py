@@ -66,8 +66,7 @@ class Contents:
 class Entry:
     """One shard's rows, open to be read, and kept from eviction as long as this lives. Raises UnusableError.
 
-    Read, not mapped: rows taken here and there of a mapping larger than memory come in many small steps
-    (`scripts/bench_more_than_memory.py`).
+    Read, not mapped: the disk is asked for a row at a time, not for the pages of a mapping one after the other.
     """
 
     def __init__(self, folder: Path) -> None:
