@@ -2,7 +2,12 @@
 
 import sys
 
-from audioid.commands.train import main
+from audioid.program import start
+
+
+def main() -> int:
+    return start("train")
+
 
 if __name__ == "__main__":
     sys.exit(main())

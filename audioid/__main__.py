@@ -4,11 +4,10 @@ import ast
 import difflib
 import os
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from audioid.program import STARTED
+from audioid.program import STARTED, start
 
 # The way of the data.
 COMMANDS = (
@@ -43,8 +42,7 @@ def main() -> int:
         name, arguments = os.environ[STARTED], sys.argv[1:]
     os.environ[STARTED] = name
     sys.argv[1:] = arguments
-    status: int = import_module(f"audioid.commands.{name}").main()
-    return status
+    return start(name)
 
 
 def _help() -> str:

@@ -3,8 +3,11 @@
 import argparse
 import gc
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, NoReturn
 
 STARTED = "AUDIOID_COMMAND"  # the command that `audioid NAME` was started for; handed down to its further processes
@@ -15,6 +18,16 @@ def program(name: str) -> str:
     if STARTED in os.environ:
         return f"audioid {name}"
     return "python train.py" if name == "train" else f"python scripts/{name}.py"
+
+
+def start(name: str) -> int:
+    """Does the command `name`; returns its exit status. Ctrl-C ends it quietly, also while it is loaded."""
+    try:
+        status: int = import_module(f"audioid.commands.{name}").main()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return status
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -199,6 +199,9 @@ class PlateauSettings(SchedulerSettings):
     patience: Annotated[int, Field(ge=0)]
 
 
+BestBy = Literal["val_loss", "val_accuracy"]
+
+
 class TrainerSettings(Section):
     max_steps: Annotated[int, Field(ge=1, le=10**8)] | Literal["auto"]
     max_epochs: Annotated[int, Field(ge=1, le=10**6)] | None
@@ -206,7 +209,7 @@ class TrainerSettings(Section):
     devices: Annotated[int, Field(ge=1)]
     parallel_seeds: Annotated[int, Field(ge=1, le=1024)] | list[int] = 1  # a list: those of one job of a sweep
     strategy: Literal["auto", "ddp"]
-    best_by: Literal["val_loss", "val_accuracy"]
+    best_by: BestBy
     patience: Annotated[float, Field(gt=0, lt=1)] | None
     class_weights: Literal["none", "balanced"] = "none"  # as was so before there was a choice
     precision: Literal["32-true", "16-mixed", "bf16-mixed"]

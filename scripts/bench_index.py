@@ -153,6 +153,7 @@ def made_headers(rows: int) -> pa.Table:
         "path": [f"label {n % CLASSES:02d}/recording {n:08d}.wav" for n in range(rows)],
         "size": 100_000 + number,
         "mtime_ns": 1_700_000_000_000_000_000 + number,
+        "ctime_ns": 1_700_000_000_000_000_000 + number,
         "frames": rng.integers(1000, 100_000, rows),
         "sample_rate": np.full(rows, 44100),
         "channels": np.full(rows, 1),

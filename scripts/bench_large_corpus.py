@@ -12,7 +12,7 @@ import math
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -49,7 +49,7 @@ def main() -> None:
             write_strokes(Path(folder) / "corpus", count)
             measured.append(process.submit(measure, Path(folder)).result())
     small, large = measured
-    growth = {name: math.log(large[name] / small[name], sizes[1] / sizes[0]) for name in small if small[name]}
+    growth = growths(small, large, times=sizes[1] / sizes[0])
     rows = [[name, small[name], large[name], growth.get(name, "")] for name in small]
     print(tabulate(rows, ["", *(f"{count:,}" for count in sizes), "growth"], floatfmt=("", ",.1f", ",.1f", ".2f")))
     if arguments.json:
@@ -57,6 +57,11 @@ def main() -> None:
         flat |= {f"growth {name}": value for name, value in growth.items()}
         with replacing(arguments.json) as file:
             file.write_text(json.dumps(flat, indent=2) + "\n")
+
+
+def growths(small: Mapping[str, float], large: Mapping[str, float], *, times: float) -> dict[str, float]:
+    """The power of the number of recordings, so many `times` as large, by which each figure grows that is never 0."""
+    return {name: math.log(large[name] / small[name], times) for name in small if small[name] and large[name]}
 
 
 def write_strokes(root: Path, count: int) -> None:

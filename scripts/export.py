@@ -2,7 +2,7 @@
 
 import sys
 
-from audioid.commands.export import main
+from audioid.program import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("export"))

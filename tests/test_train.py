@@ -91,6 +91,24 @@ def test_tensorboard_has_curves_pictures_sounds_and_choices(tones: Path, command
     assert "hp_metric" not in tags["scalars"]
 
 
+@pytest.mark.slow
+def test_runs_that_write_at_once_say_whose_line_it_is(tones: Path, tmp_path: Path) -> None:
+    at_once = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep"]
+    command = [*TRAIN, "-m", *on(tones, "transform=fft,cwt", "seed=0,1", *at_once)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    runs = {file.parent.name for file in (tmp_path / "sweep").glob("*/metrics.json")}
+    assert len(runs) == 4
+    lines = done.stdout.splitlines()
+    for name in runs:
+        own = [line.removeprefix(f"{name} | ") for line in lines if line.startswith(f"{name} | ")]
+        assert own[0] == name
+        assert own[-1].startswith("  test accuracy")
+        assert sum(line.startswith("  epoch") for line in own) == 3
+    assert not [line for line in lines if line.startswith("  epoch")]
+    assert sum(line.startswith("sweep: ") for line in lines) >= 2
+
+
 def test_a_first_look_trains_a_batch_and_records_nothing(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

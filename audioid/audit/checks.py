@@ -1,6 +1,6 @@
 """What is wrong or suspicious in a corpus, recording by recording and class by class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ SHORT_SECONDS = 0.02
 # Very long: this many times the corpus's median, and a few seconds at least.
 LONG_MEDIANS, LONG_SECONDS = 10.0, 5.0
 FEW_RECORDINGS = 10
+MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,19 @@ def balance_warnings(classes: pd.DataFrame) -> list[str]:
     if len(counts) < 2:
         warnings.append("There is one class only: nothing can be told apart.")
     if len(few := counts[counts < FEW_RECORDINGS].index):
-        warnings.append(f"Fewer than {FEW_RECORDINGS} recordings: {', '.join(few)}.")
+        warnings.append(f"Fewer than {FEW_RECORDINGS} recordings: {listed(few)}.")
     if are_uneven(counts):
         warnings.append(
             f"Uneven classes: {counts.idxmax()} has {counts.max():,} recordings, {counts.idxmin()} {counts.min():,}; "
             "look at macro-F1 beside accuracy."
         )
     return warnings
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names, sorted, as part of a sentence; of more than `MOST_LISTED` the first, and how many more there are."""
+    every = sorted(names)
+    if len(every) <= MOST_LISTED:
+        return ", ".join(every)
+    shown = every[: MOST_LISTED - 1]
+    return f"{', '.join(shown)} and {len(every) - len(shown):,} more"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -20,8 +21,9 @@ N_FFT, HOP = 1024, 512
 N_MELS, TIMES = 32, 8
 DECIBEL_RANGE = 60.0
 FOLDS, REPEATS = 5, 3
-# More rows than these are drawn from; whole groups stay together.
-MOST_ROWS = 4000
+# More rows than these are drawn from: equally many of each label, `TOGETHER` of each of its groups before more of any,
+# since a random split flatters by what else of a group it learns from; of so many labels that each may have two groups.
+MOST_ROWS, TOGETHER = 4000, 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Gap:
     random: float
     grouped: float
     groups: int
+    labels: int
     rows: int
     # Whether they were drawn from more, or are all that can be looked at.
     drawn: bool
@@ -38,15 +41,15 @@ class Gap:
     one_group: list[str]
 
 
-def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
-    """The probe under both splits; None where there is nothing to compare.
-
-    That is where each recording is a group of its own, or fewer than two classes have two groups.
+def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | str | None:
+    """The probe under both splits, or the reason why it cannot be made; None where each recording is its own group.
 
     Args:
         groups: `(rows,)`, numbered from 0.
     """
-    rows = _sample(groups, seed)
+    if _all_differ(groups):
+        return None
+    rows = _sample(index.targets, groups, seed)
     drawn = len(rows) < len(groups)
     features = mel_features(index, rows)
     read = ~np.isnan(features).any(axis=1)
@@ -56,8 +59,10 @@ def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
     one_group = [index.classes[target] for target in np.unique(targets) if target not in several]
     kept = np.isin(targets, several)
     features, targets, groups = features[kept], targets[kept], groups[kept]
-    if len(several) < 2 or len(np.unique(groups)) == len(groups):
-        return None
+    if len(several) < 2:
+        return "fewer than two labels have recordings of two groups"
+    if _all_differ(groups):
+        return f"no two of {len(groups):,} recordings{' that were drawn' * drawn} are of one group"
     folds = min(FOLDS, *(len(np.unique(groups[targets == target])) for target in several))
     accuracies = np.empty((REPEATS, 2))
     for repeat in range(REPEATS):
@@ -71,15 +76,33 @@ def gap(index: Index, groups: NDArray[np.int64], seed: int = 0) -> Gap | None:
                 named[test] = nearest.predict(scaler.transform(features[test]))
             accuracies[repeat, place] = balanced_accuracy_score(targets, named)
     random, grouped = accuracies.mean(axis=0)
-    return Gap(float(random), float(grouped), len(np.unique(groups)), len(targets), drawn, one_group)
+    return Gap(
+        random=float(random),
+        grouped=float(grouped),
+        groups=len(np.unique(groups)),
+        labels=len(several),
+        rows=len(targets),
+        drawn=drawn,
+        one_group=one_group,
+    )
 
 
-def _sample(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Rows of whole groups, at most about `MOST_ROWS`, ascending."""
-    sizes = np.bincount(groups)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    taken = order[np.cumsum(sizes[order]) - sizes[order] < MOST_ROWS]
-    return np.flatnonzero(np.isin(groups, taken))
+def _all_differ(groups: NDArray[np.int64]) -> bool:
+    return len(np.unique(groups)) == len(groups)
+
+
+def _sample(targets: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most `MOST_ROWS` rows, ascending."""
+    if len(targets) <= MOST_ROWS:
+        return np.arange(len(targets))
+    rng = np.random.default_rng(seed)
+    # Groups have one order for all labels, so that those which hold several are drawn for each of them.
+    table = pd.DataFrame({"target": targets, "group": rng.permutation(groups.max() + 1)[groups]})
+    table = table.iloc[rng.permutation(len(table))]
+    table["turn"] = table.groupby(["target", "group"]).cumcount() // TOGETHER
+    labels = table["target"].unique()[: MOST_ROWS // (2 * TOGETHER)]
+    in_turn = table[table["target"].isin(labels)].sort_values(["turn", "group"])
+    return np.sort(in_turn.groupby("target").head(MOST_ROWS // len(labels)).index.to_numpy())
 
 
 def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:

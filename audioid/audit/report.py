@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
+from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, listed, recording_findings
 from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
@@ -20,6 +19,7 @@ from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.data.resemblance import ALL_WITH_ALL
+from audioid.data.split import numbered
 from audioid.files import replacing
 
 # Cases of one kind that the terminal names; audit.json holds all.
@@ -31,7 +31,10 @@ LARGE_GAP = 0.05
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was found in one corpus; `sampled` tells what was not looked for in all of it."""
+    """All that was found in one corpus; `sampled` tells what was not looked for in all of it.
+
+    Instead of a gap there may be the reason why none can be told.
+    """
 
     root: str
     recordings: int
@@ -40,7 +43,7 @@ class Audit:
     classes: pd.DataFrame
     balance: list[str]
     shortcuts: list[Shortcut]
-    gap: Gap | None
+    gap: Gap | str | None
     sampled: list[str]
     seconds: float
 
@@ -55,7 +58,7 @@ def audit(index: Index, command: str) -> Audit:
     pairs = near_duplicate_pairs(index)
     groups, given = groups_of(pairs, len(table)), index.groups
     if given is not None:
-        groups = joined(pd.factorize(given)[0].astype(np.int64), groups)
+        groups = joined(numbered(given), groups)
     classes = class_table(table, groups)
     properties, splits = shortcuts(table), gap(index, groups)
     findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)
@@ -73,13 +76,15 @@ def audit(index: Index, command: str) -> Audit:
     )
 
 
-def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | None) -> list[str]:
+def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits: Gap | str | None) -> list[str]:
     """Sentences on what comes from a part of the recordings, which last `seconds`, or of what is in them."""
     count, sentences = len(seconds), []
-    if drawn := [each.rows for each in properties if each.drawn]:
-        sentences.append(f"What a property tells of the label: {drawn[0]:,} recordings drawn from {count:,}.")
-    if splits and splits.drawn:
-        sentences.append(f"What splits promise: {splits.rows:,} recordings drawn from {count:,}, with whole groups.")
+    if drawn := [each for each in properties if each.drawn]:
+        part = f"{drawn[0].rows:,} recordings drawn from {count:,}, equally from {drawn[0].labels:,} labels"
+        sentences.append(f"What a property tells of the label: {part}.")
+    if isinstance(splits, Gap) and splits.drawn:
+        part = f"{splits.rows:,} recordings drawn from {count:,}, equally from {splits.labels:,} labels"
+        sentences.append(f"What splits promise: {part} and evenly from their groups.")
     if count > ALL_WITH_ALL:
         sentences.append(
             f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with a few of similar sound "
@@ -96,8 +101,10 @@ def write(found: Audit, index: Index, out: Path) -> None:
     Raises:
         AudioidError: `out` cannot be written.
     """
-    with replacing(out / "audit.json") as part:
-        part.write_text(json.dumps(plain(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    with replacing(out / "audit.json") as part, part.open("w", encoding="utf-8") as file:
+        # Findings case by case, since there may be millions.
+        json.dump(plain(found), file, indent=2, ensure_ascii=False, allow_nan=False, default=vars)
+        file.write("\n")
     with replacing(out / "audit.html") as part:
         part.write_text(_html(found, index), "utf-8")
 
@@ -108,17 +115,18 @@ def _html(found: Audit, index: Index) -> str:
 
 
 def plain(found: Audit) -> dict[str, Any]:
-    """The content of `audit.json`: numbers, text, lists and objects alone."""
+    """The content of `audit.json`: numbers, text, lists and objects alone; `vars` makes them of findings and cases."""
     classes = found.classes.astype(object).where(found.classes.notna(), None)
     return {
         "root": found.root,
         "recordings": found.recordings,
         "groups_from": found.groups_from,
-        "findings": {finding.key: asdict(finding) for finding in found.findings},
+        "findings": {finding.key: finding for finding in found.findings},
         "classes": classes.to_dict("records"),
         "balance": found.balance,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
-        "gap": None if found.gap is None else asdict(found.gap),
+        "gap": asdict(found.gap) if isinstance(found.gap, Gap) else None,
+        "no_gap": found.gap if isinstance(found.gap, str) else None,
         "sampled": found.sampled,
         "seconds": found.seconds,
     }
@@ -132,7 +140,9 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
             alone = f"{each.accuracy:.0%} of the labels show in the {each.title} alone (chance: {each.chance:.0%})"
             detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
             lines.append((not each.natural, "; ".join([alone, *detail])))
-    if found.gap:
+    if isinstance(found.gap, str):
+        lines.append((False, f"A random split cannot be compared with one that keeps groups together: {found.gap}"))
+    elif found.gap:
         lines.append((found.gap.random - found.gap.grouped >= LARGE_GAP, gap_sentence(found.gap, found.groups_from)))
     lines += [(False, warning) for warning in found.balance]
     return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found")]
@@ -140,7 +150,7 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
 
 def gap_sentence(found: Gap, groups_from: str) -> str:
     """What a random split would promise and a grouped one keep."""
-    less = f"; not counted: {', '.join(found.one_group)} (one group each)" if found.one_group else ""
+    less = f"; not counted: {listed(found.one_group)} (one group each)" if found.one_group else ""
     return (
         f"A random split promises {found.random:.0%}, one that keeps groups together {found.grouped:.0%} "
         f"({found.groups:,} groups from {groups_from}; nearest neighbour on log-mel features{less})"

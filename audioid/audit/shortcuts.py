@@ -10,7 +10,6 @@ A small decision tree sees the property alone and is cross-validated, five-fold 
 The second rule is relative to chance because a property of two values can give only two of many classes away.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +19,16 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
+from audioid.audit.checks import listed
+
 RATIO, MARGIN = 1.5, 0.05
 SHUFFLES = 20
 FOLDS = 5
-# More rows than these are drawn from, since thousands say as much.
-MOST_ROWS = 5000
+# More rows than these are drawn from, since thousands say as much: of each label alike, so that a rare one is seen,
+# and of so many labels that each may have `FEWEST_ROWS`.
+MOST_ROWS, FEWEST_ROWS = 5000, 10
+# No leaf of a tree weighs less than this part of all recordings, or than half a label.
+LEAST_LEAF = 1 / 200
 # A value is named that has this many files and that chance would keep from the other classes once in a hundred times.
 FEWEST_FILES = 5
 LIKELIHOOD = 0.01
@@ -57,7 +61,7 @@ PROPERTIES = (
 class Shortcut:
     """What one property alone achieves; accuracies are balanced, from 0 to 1.
 
-    They are those of `rows` recordings, which were `drawn` from more or are all that can be looked at.
+    They are those of `rows` recordings of so many `labels`, `drawn` from more or all that can be looked at.
     """
 
     title: str
@@ -68,6 +72,7 @@ class Shortcut:
     natural: bool
     telling: list[str]
     rows: int
+    labels: int
     drawn: bool
 
 
@@ -81,13 +86,25 @@ def shortcuts(table: pd.DataFrame, seed: int = 0) -> list[Shortcut]:
     if table["label"].nunique() < 2:
         return []
     varied = [each for each in PROPERTIES if table[each.column].nunique() > 1]
-    return sorted((_shortcut(table, each, seed) for each in varied), key=lambda found: found.chance - found.accuracy)
+    sample = _drawn(table, seed)
+    found = [_shortcut(table, sample, each, seed) for each in varied]
+    return sorted(found, key=lambda each: each.chance - each.accuracy)
 
 
-def _shortcut(table: pd.DataFrame, one: Property, seed: int) -> Shortcut:
+def _drawn(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """At most `MOST_ROWS` rows of `table`, in an order of chance: equally many of each label, or all that it has.
+
+    Of more labels than can be looked at those are likelier which have more rows.
+    """
+    shuffled = table.sample(frac=1, random_state=seed)
+    if len(table) <= MOST_ROWS:
+        return shuffled
+    labels = shuffled["label"].unique()[: MOST_ROWS // FEWEST_ROWS]
+    return shuffled[shuffled["label"].isin(labels)].groupby("label").head(MOST_ROWS // len(labels))
+
+
+def _shortcut(table: pd.DataFrame, sample: pd.DataFrame, one: Property, seed: int) -> Shortcut:
     rng = np.random.default_rng(seed)
-    sample = table.sample(min(len(table), MOST_ROWS), random_state=seed)
-    sample = sample[sample.groupby("label")["label"].transform("size") >= 2]
     features = _features(sample[one.column], one.numeric)
     labels = pd.factorize(sample["label"], sort=True)[0]
     accuracy = _accuracy(features, labels, seed)
@@ -96,8 +113,18 @@ def _shortcut(table: pd.DataFrame, one: Property, seed: int) -> Shortcut:
     enough = accuracy >= RATIO * chance or accuracy >= (1 + chance) / 2
     warning = accuracy > max(shuffled) and enough and accuracy - chance >= MARGIN
     telling = _telling(table, one) if warning else []
-    rows, drawn = len(sample), len(table) > MOST_ROWS
-    return Shortcut(one.title, accuracy, chance, max(shuffled), warning, one.natural, telling, rows, drawn)
+    return Shortcut(
+        title=one.title,
+        accuracy=accuracy,
+        chance=chance,
+        shuffled_best=max(shuffled),
+        warning=warning,
+        natural=one.natural,
+        telling=telling,
+        rows=len(sample),
+        labels=sample["label"].nunique(),
+        drawn=len(sample) < len(table),
+    )
 
 
 def _features(values: pd.Series, numeric: bool) -> NDArray:
@@ -109,9 +136,14 @@ def _features(values: pd.Series, numeric: bool) -> NDArray:
 
 def _accuracy(features: NDArray, labels: NDArray, seed: int) -> float:
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
-    leaf = max(2, len(labels) // 200)
+    classes = labels.max() + 1
     tree = DecisionTreeClassifier(
-        max_leaf_nodes=4 * (labels.max() + 1), min_samples_leaf=leaf, class_weight="balanced", random_state=seed
+        max_leaf_nodes=4 * classes,
+        min_samples_leaf=2,
+        # By weight, in which labels are equal, so that a rare one may fill a leaf.
+        min_weight_fraction_leaf=min(LEAST_LEAF, 0.5 / classes),
+        class_weight="balanced",
+        random_state=seed,
     )
     return float(balanced_accuracy_score(labels, cross_val_predict(tree, features, labels, cv=folds)))
 
@@ -132,7 +164,7 @@ def _telling(table: pd.DataFrame, one: Property) -> list[str]:
                 (
                     len(counts),
                     -len(rows),
-                    f"{_shown(value, one)}: only in {_names(list(counts.index))}: {len(rows):,} files",
+                    f"{_shown(value, one)}: only in {listed(counts.index)}: {len(rows):,} files",
                 )
             )
     return [sentence for _, _, sentence in sorted(sentences)[:MOST_TELLING]]
@@ -156,8 +188,3 @@ def _telling_ranges(table: pd.DataFrame, one: Property) -> list[str]:
 
 def _shown(value: object, one: Property) -> str:
     return f"{value:,.0f}{one.unit}" if isinstance(value, int | float | np.number) else f"{value}{one.unit}"
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = sorted(names)
-    return ", ".join(shown) if len(shown) <= 8 else f"{', '.join(shown[:7])} and {len(shown) - 7} more"

@@ -36,9 +36,6 @@ def run_command(work: Callable[[], object]) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE  # not 0: what it was to do, such as to train, need not be done
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 128 + signal.SIGINT
     except Exception as error:
         line = error_line(error)
         if line is None:

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from audioid.jobs import PARALLEL
 from audioid.overrides import parse_flags
 from audioid.program import program
 from audioid.schema import Settings
+from audioid.terminal import named_lines
 from audioid.training import run_folder
 from audioid.training.run_folder import Plan
 from hydra_plugins.audioid import register
@@ -34,12 +36,19 @@ def job(config: DictConfig) -> None:
         if status := run_command(lambda: run_in(folder, validate(config), chosen.overrides.task)):
             sys.exit(status)  # here, since Hydra would add lines of its own
         return
+    # Joblib's processes write to one screen.
+    with named_lines(folder.name) if chosen.launcher.get("n_jobs") not in (None, 1) else nullcontext():
+        _run_of_sweep(config, folder)
+
+
+def _run_of_sweep(config: DictConfig, folder: Path) -> None:
     try:
         failed = run_each(_plans(config))
     except Exception as reason:
         failed = {folder: reason}
     except BaseException:
-        print(f"Go on with the whole sweep: {program('train')} resume='{chosen.sweep.dir}'", file=sys.stderr)
+        sweep = HydraConfig.get().sweep.dir
+        print(f"Go on with the whole sweep: {program('train')} resume='{sweep}'", file=sys.stderr)
         raise
     for place, error in failed.items():
         line = error_line(error) or f"{type(error).__name__}: {str(error).strip() or 'see error.txt'}".splitlines()[0]
@@ -58,6 +67,7 @@ def run_in(folder: Path, settings: Settings, overrides: list[str]) -> None:
     if (folder / TRIAL).exists():
         from audioid.search.trial import run  # heavy, so after the configuration is known to be right
     else:
+        print(folder.name, flush=True)  # before seconds of imports
         from audioid.training.run import run
 
     run(settings, folder, overrides)

@@ -13,7 +13,7 @@ from PIL import Image
 from audioid.comparison import words
 from audioid.comparison.agreement import Disagreement, Suspect
 from audioid.comparison.analysis import Analysis
-from audioid.comparison.records import LeftOut
+from audioid.comparison.records import LeftOut, Searched, searches_of
 from audioid.comparison.showing import Showing, Shown
 from audioid.comparison.spread import worth_telling
 from audioid.comparison.study import Study
@@ -77,6 +77,16 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class SearchView:
+    """What the template takes of a search; `folder` is the name of its sweep's, empty where the page is that one's."""
+
+    searched: Searched
+    folder: str
+    table: Table
+    plots: Mapping[str, Plot]
+
+
+@dataclass(frozen=True)
 class View:
     """What the page's template takes of a chapter."""
 
@@ -85,6 +95,7 @@ class View:
     verdict: str
     odds: list[str]
     plots: Mapping[str, Plot]
+    searches: list[SearchView]
     disagreements: list[Recording]
     suspects: list[Recording]
 
@@ -113,14 +124,14 @@ def html_page(
     environment.globals.update(words=words, worth_telling=worth_telling, shown=SHOWN, most_rows=MOST_ROWS)
     rows = [[each.folder.relative_to(root).as_posix(), each.reason] for each in left_out]
     return environment.get_template("page.html").render(
-        views=[_view(chapter, showing) for chapter in chapters],
+        views=[_view(chapter, showing, root) for chapter in chapters],
         left_out=rows,
         overview=overview,
         overview_plots={"overview": _plot(overview.figure)} if overview else {},
     )
 
 
-def _view(chapter: Chapter, showing: Showing | None) -> View:
+def _view(chapter: Chapter, showing: Showing | None, root: Path) -> View:
     study, analysis = chapter.study, chapter.analysis
     comparison = study.comparisons[0]
     disagreements = analysis.disagreements[:SHOWN] if analysis else []
@@ -134,8 +145,20 @@ def _view(chapter: Chapter, showing: Showing | None) -> View:
         verdict=words.headline(comparison, study.measure),
         odds=[each for each in odds if each],
         plots={name: _plot(figure) for name, figure in chapter.figures.items()},
+        searches=[_search(each, root) for each in searches_of(study.runs)],
         disagreements=[_recording(each, _opinions(each), shown) for each in disagreements],
         suspects=[_recording(each, _doubt(each), shown) for each in suspects],
+    )
+
+
+def _search(found: Searched, root: Path) -> SearchView:
+    from audioid.comparison.figures.search import search_figures
+
+    return SearchView(
+        searched=found,
+        folder=found.sweep.name if found.sweep != root else "",
+        table=(["", *found.arms], words.search(found.search, found.arms)),
+        plots={name: _plot(figure) for name, figure in search_figures(found.search, found.arms).items()},
     )
 
 

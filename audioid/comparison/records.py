@@ -1,13 +1,16 @@
 """The runs below a folder, read from what they left there."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from audioid.comparison.searches import SEARCH, SearchRecord, read_search
 from audioid.errors import AudioidError
 from audioid.files import read_yaml
 from audioid.schema import Section, flat, later_keys
@@ -39,7 +42,6 @@ NOT_SETTINGS = (
 )
 
 TRIAL = "trial.json"  # in the folder of a search's trial, which nothing judges
-SEARCH = Path("search", "search.json")  # beside the runs that judge what a search found
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -102,15 +104,20 @@ class Metrics(Section):
 class Run(Metrics):
     """One finished run; `settings` are its values, `transform.*` among them, as text.
 
-    `chosen` are the keys that its command line names; none where that was not kept. `searched` is of how many trials
-    its settings are the best, where a search chose them.
+    `chosen` are the keys that its command line names; none where that was not kept. `search` is the one that chose
+    its settings, where one did.
     """
 
     folder: Path
     corpus: str  # its folder's or file's name
     settings: dict[str, str]
     chosen: frozenset[str] = frozenset()
-    searched: int | None = None
+    search: SearchRecord | None = None
+
+    @property
+    def searched(self) -> int | None:
+        """Of how many trials its settings are the best."""
+        return self.search.transforms[self.transform].trials if self.search else None
 
     @property
     def split(self) -> tuple[int, int | None]:
@@ -121,6 +128,15 @@ class Run(Metrics):
     def pairing(self) -> tuple[int, int, int | None]:
         """What the two runs of a pair share."""
         return self.seed, self.split_seed, self.fold
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The search that chose the settings of some runs: in the folder of which sweep, and for which arms of it."""
+
+    sweep: Path
+    search: SearchRecord
+    arms: list[str]
 
 
 @dataclass(frozen=True)
@@ -139,14 +155,14 @@ def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     """
     if not root.is_dir():
         raise AudioidError(f"{root}: is no folder; name the one that the runs were written to")
-    runs, left_out = [], []
+    runs, left_out, search_in = [], [], cache(read_search)  # which the runs of a sweep share
     for folder in sorted(
         {path.parent for name in ("metrics.json", ".hydra", "error.txt") for path in root.rglob(name)}
     ):
         if (folder / TRIAL).exists():
             continue
         try:
-            runs.append(_read(folder))
+            runs.append(_read(folder, search_in))
         except Exception as error:  # whatever is wrong with one run, the others can be compared
             left_out.append(LeftOut(folder, (str(error) or type(error).__name__).splitlines()[0]))
     if not runs:
@@ -156,7 +172,17 @@ def find_runs(root: Path) -> tuple[list[Run], list[LeftOut]]:
     return newest, left_out + repeated
 
 
-def _read(folder: Path) -> Run:
+def searches_of(runs: Iterable[Run]) -> list[Searched]:
+    """The searches that chose the settings of the runs, as far as any did; arms by name."""
+    searches, arms = dict[Path, SearchRecord](), defaultdict[Path, set[str]](set)
+    for run in runs:
+        if run.search:
+            searches[run.folder.parent] = run.search
+            arms[run.folder.parent].add(run.transform)
+    return [Searched(sweep, search, sorted(arms[sweep])) for sweep, search in searches.items()]
+
+
+def _read(folder: Path, search_in: Callable[[Path], SearchRecord | None]) -> Run:
     """The run in `folder`; ValueError says what is wrong with it."""
     file = folder / "metrics.json"
     failure = folder / "error.txt"
@@ -177,22 +203,15 @@ def _read(folder: Path) -> Run:
     choices = {key: str(value) for key, value in flat(read_yaml(config) if config.is_file() else {}).items()}
     corpus = PurePath(choices.get("data.root") or choices.get("data.file") or "the built-in corpus").name
     settings = _settings(choices, metrics, found)
-    searched = _searched(folder.parent / SEARCH, metrics.transform)
+    search = search_in(folder.parent / SEARCH)
     return Run(
         **metrics.model_dump(),
         folder=folder,
         corpus=corpus,
         settings=settings,
         chosen=_chosen(folder),
-        searched=searched,
+        search=search if search and metrics.transform in search.transforms else None,
     )
-
-
-def _searched(file: Path, transform: str) -> int | None:
-    try:
-        return int(json.loads(file.read_text(encoding="utf-8"))["transforms"][transform]["trials"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
-        return None
 
 
 def _chosen(folder: Path) -> frozenset[str]:

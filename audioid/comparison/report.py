@@ -11,7 +11,7 @@ from audioid.comparison import methods, tables, words
 from audioid.comparison.analysis import analyse
 from audioid.comparison.decisions import MARGIN
 from audioid.comparison.page import Chapter, Overview, html_page
-from audioid.comparison.records import LeftOut, find_runs
+from audioid.comparison.records import LeftOut, find_runs, searches_of
 from audioid.comparison.showing import Showing
 from audioid.comparison.study import Study, studies
 from audioid.errors import AudioidError
@@ -139,6 +139,9 @@ def markdown(report: Report) -> str:
         prefix = f"{number} " if len(report.chapters) > 1 else ""
         parts += tables.paragraphs(study, "github")
         parts += [f"![{name}](<figures/{prefix}{name}.png>)" for name in chapter.figures]
+        for found in searches_of(study.runs):
+            table = ["", *found.arms], words.search(found.search, found.arms)
+            parts += [f"## Search by {words.judged_by(found.search)}", tables.written(table, "github")]
         parts += ["## Methods", chapter.methods, "## The table in LaTeX", f"```latex\n{chapter.latex}\n```"]
         if rows := words.unlike(study.comparisons[0]):
             headers = ["setting", *(each.arm.name for each in study.comparisons[0].summaries)]

@@ -198,5 +198,5 @@ def rows(studies: Sequence[Study], root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _figures(run: Run) -> dict[str, Any]:
-    left = ("transform", "folder", "settings", "classes", "versions")
-    return {key: getattr(run, key) for key in Run.model_fields if key not in left}
+    left = ("transform", "folder", "settings", "classes", "versions", "search")
+    return {key: getattr(run, key) for key in Run.model_fields if key not in left} | {"searched": run.searched}

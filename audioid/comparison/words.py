@@ -9,6 +9,7 @@ from audioid.comparison.arms import Setting
 from audioid.comparison.decisions import CONFIDENCE, Difference, margin_told, points
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import varying
+from audioid.comparison.searches import ArmSearch, SearchRecord
 from audioid.comparison.statistics import Estimate
 from audioid.comparison.study import Comparison, Summary
 from audioid.comparison.together import Combined
@@ -139,6 +140,39 @@ def unlike(comparison: Comparison) -> list[Row]:
         [key, *(", ".join(sorted({run.settings.get(key, NONE) for run in each.arm.runs})) for each in summaries)]
         for key in keys
     ]
+
+
+def search(found: SearchRecord, arms: Sequence[str]) -> list[Row]:
+    """A row for what the search came to, and one for each key, what matters most first: the best value of each arm,
+    and in brackets the share of the key in the variance between its trials."""
+    of = [found.transforms[arm] for arm in arms]
+    rows = [
+        ["trials", *(str(each.trials) for each in of)],
+        ["given up or diverged", *(str(each.pruned) for each in of)],
+        ["best trial", *(str(each.best.trial) for each in of)],
+        [f"its {judged_by(found)}", *(spelled(found.best_value(arm)) for arm in arms)],
+    ]
+    keys = dict.fromkeys(key for each in of for key in each.best.settings)
+    for key in sorted(keys, key=lambda key: -max(each.importances.get(key, 0.0) for each in of)):
+        rows.append([key, *(_best_of(key, each) for each in of)])
+    return rows
+
+
+def judged_by(found: SearchRecord) -> str:
+    """`validation loss` or `validation accuracy`."""
+    return found.judged_by.replace("val_", "validation ")
+
+
+def _best_of(key: str, found: ArmSearch) -> str:
+    if (value := found.best.settings.get(key)) is None:
+        return NONE
+    share = f" ({100 * found.importances[key]:.0f} %)" if key in found.importances else ""
+    return f"{short(value)}{share}"
+
+
+def short(value: object) -> str:
+    """A value of a setting: of a fraction three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def with_interval(summary: Summary | None, measure: Measure) -> str:

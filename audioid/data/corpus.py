@@ -17,7 +17,7 @@ from audioid.data import audio, near_duplicates, resemblance, synthetic
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
-from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, part_numbers, split
+from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, numbered, part_numbers, split
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.locks import held
@@ -57,12 +57,14 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
 
 
 def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:
-    """As `parts_of`, with a warning of each recording that is in two of them byte for byte.
+    """As `parts_of`, with a warning of each recording that is in two of them byte for byte, and of a group too large.
 
     Raises:
         AudioidError: as `parts_of`.
     """
     found, groups = _parted(index, settings, cache)
+    if groups is not None and settings.name in ("grouped", "kfold"):
+        _warn_of_large_group(index, groups, settings)
     if pairs := equal_across_parts(found, index.table["checksum"]):
         named = [
             f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
@@ -76,6 +78,29 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
             more,
         )
     return _with_fewer(found, groups, index, settings)
+
+
+def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> None:
+    """Warn of the largest group where it has more recordings than any part shall have."""
+    numbers = numbered(groups)
+    sizes = np.bincount(numbers)
+    of_largest = index.table.iloc[np.flatnonzero(numbers == sizes.argmax())]
+    train_fraction = 1 - settings.test_fraction - settings.val_fraction
+    drawn = max(train_fraction, settings.val_fraction, settings.test_fraction)
+    share = 1 / settings.folds if settings.name == "kfold" else drawn
+    if len(of_largest) < share * len(groups) + 1:
+        return
+    path, name = of_largest[["path", "group"]].iloc[0]
+    logger.warning(
+        "split=%s: %s has %d of %d recordings, more than any part should have (%.0f), so parts are uneven; "
+        "look whether all of them belong together, and have smaller groups%s",
+        settings.name,
+        f"group '{name}'" if settings.group == "index" else f"the group that holds {path}",
+        len(of_largest),
+        len(groups),
+        share * len(groups),
+        " or lower split.folds" * (settings.name == "kfold"),
+    )
 
 
 def parts_of(index: Index, settings: SplitSettings, cache: Path) -> SplitIndices:

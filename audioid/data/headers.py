@@ -5,8 +5,7 @@ import os
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from audioid.data.audio import Unreadable, count_frames, open_recording
+from audioid.data.processes import on_all_cores
 from audioid.files import replacing
 
-# Path, size in bytes and time of change find a header again.
-STATUS = pa.schema([("size", pa.int64()), ("mtime_ns", pa.int64())])
+# Path, size in bytes and times of change find a header again. Programs that tag or level sounds may put `mtime` back;
+# `ctime` tells that they were there (but on Windows, where it is the time of creation).
+STATUS = pa.schema([("size", pa.int64()), ("mtime_ns", pa.int64()), ("ctime_ns", pa.int64())])
 HEADER = pa.schema(
     [
         ("frames", pa.int64()),
@@ -35,7 +36,9 @@ HEADER = pa.schema(
 KEPT = pa.schema([("path", pa.large_string()), *STATUS, *HEADER])
 FRESH = HEADER.append(pa.field("reason", pa.large_string()))
 
-# Files are handed out to threads, and progress is told, in so many shares, none of fewer than so many files.
+# From so many files on it pays to start processes.
+MANY = 200_000
+# Files are handed out, and progress is told, in so many shares, none of fewer than so many files.
 SHARES, LEAST = 1000, 16
 # Rows at a time.
 LOOKED_UP, WRITTEN = 2**20, 2**16
@@ -45,7 +48,7 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     """For each path, relative to `root`: `frames`, `sample_rate`, `channels`, `subtype`, `checksum`, `reason`.
 
     `reason` is empty, or says why the file is unreadable, which is found out anew each time. Files whose path,
-    size and time of change stand in `cache` are not opened; `cache` is brought up to date.
+    size and times of change stand in `cache` are not opened; `cache` is brought up to date.
     """
     names = pa.array(paths, pa.large_string())
     files = _of_each(_status, root, names, STATUS).add_column(0, "path", names).combine_chunks()
@@ -64,7 +67,9 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
         table = pa.table([*files.columns, *headers.columns], schema=KEPT).append_column("is_kept", is_kept)
         batches = table.to_batches(max_chunksize=WRITTEN)  # all at once would need as much memory again
         write_cache(cache, (batch.filter(batch["is_kept"]).drop_columns("is_kept") for batch in batches))
-    return headers.append_column("reason", reason).to_pandas()
+    headers = headers.append_column("reason", reason)
+    # Column by column: millions of rows shall not be there twice.
+    return headers.to_pandas(split_blocks=True, self_destruct=True)
 
 
 def _known_rows(files: pa.Table, known: pa.Table) -> tuple[NDArray[np.int64], int]:
@@ -78,37 +83,37 @@ def _known_rows(files: pa.Table, known: pa.Table) -> tuple[NDArray[np.int64], in
         end = bisect_right(paths, str(some["path"][-1]), key=str)
         rows = pc.add(pc.index_in(some["path"], value_set=paths[first:end]), first)
         kept = known.select(STATUS.names).take(rows)
-        is_same = pc.and_(*(pc.equal(kept[name], some[name]) for name in STATUS.names))
+        is_same = reduce(pc.and_, (pc.equal(kept[name], some[name]) for name in STATUS.names))
         found.append(pc.fill_null(pc.if_else(is_same, rows, -1), -1).to_numpy().astype(np.int64))
     return np.concatenate(found), len(known)
 
 
 def _of_each(read: Callable[[str], tuple[Any, ...]], root: Path, paths: pa.Array, schema: pa.Schema) -> pa.Table:
-    """What `read` says of each file, by all threads; on stderr how far it is, where that takes long."""
+    """What `read` says of each file, by all cores; on stderr how far it is, where that takes long."""
     step = max(LEAST, len(paths) // SHARES)
-    shares = [paths[start : start + step] for start in range(0, len(paths), step)]
+    shares = (paths[start : start + step].to_pylist() for start in range(0, len(paths), step))
     seconds = 0.5 if sys.stderr.isatty() else 30.0
     bar = tqdm(total=len(paths), desc="indexing", unit=" recordings", delay=seconds, mininterval=seconds, leave=False)
-
-    def table_of(share: pa.Array) -> pa.Table:
-        rows = [read(os.path.join(root, path)) for path in share.to_pylist()]
-        return pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema=schema)
-
     tables = [schema.empty_table()]
-    with bar, ThreadPoolExecutor() as pool:
-        for table in pool.map(table_of, shares):
+    with bar:
+        for table in on_all_cores(partial(_table_of, read, str(root), schema), shares, processes=len(paths) >= MANY):
             tables.append(table)
             bar.update(len(table))
     return pa.concat_tables(tables)
 
 
-def _status(path: str) -> tuple[int, int]:
-    """Size in bytes and time of change in nanoseconds; -1 for a file that is missing."""
+def _table_of(read: Callable[[str], tuple[Any, ...]], root: str, schema: pa.Schema, paths: list[str]) -> pa.Table:
+    rows = [read(os.path.join(root, path)) for path in paths]
+    return pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema=schema)
+
+
+def _status(path: str) -> tuple[int, int, int]:
+    """Size in bytes and times of change in nanoseconds; -1 for a file that is missing."""
     try:
         status = os.stat(path)
     except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+        return -1, -1, -1
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_header(path: str) -> tuple[int, int, int, str, str, str]:

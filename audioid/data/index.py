@@ -107,7 +107,7 @@ def index_folder(
         group_pattern: its group called `group`, or else its first, is the recording's group; searched in the
             relative path.
         on_unreadable: `skip` lists a file that cannot be used in `skipped`, `fail` raises for the first.
-        cache: folder where headers are kept and reused while a file's size and time of change stay the same.
+        cache: folder where headers are kept and reused while a file's size and times of change stay the same.
 
     Raises:
         AudioidError: `root` is no folder, holds no usable recordings, or names a label twice in different case.

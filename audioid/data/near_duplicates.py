@@ -16,9 +16,10 @@ synthesiser whose waveforms differ by less than the noise that it forgives, abou
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,17 +30,20 @@ from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 
 from audioid.data.audio import Unreadable, Waveform, load
 from audioid.data.index import Index
+from audioid.data.processes import on_all_cores
 from audioid.data.resemblance import ALL_FRAMES, LARGEST_LAG, SAMPLE_RATE, fingerprint, resembling, spectra
 from audioid.data.resemblance import BANDS as PRINT_BANDS
-from audioid.data.threads import in_threads
+from audioid.data.threads import bar, in_threads
 
 # What is compared of a recording, from its onset on.
 SECONDS = 2.0
-# Decoded sounds that wait for their comparisons, 64 kB each at most, and what aligning needs of them, 100 kB each; of
-# more recordings both are made again when needed.
-KEPT_SOUNDS, KEPT_BEGINNINGS = 8192, 2048
-# Comparisons that are done in one go.
-COMPARED = 64
+# Decoded sounds that wait for their comparisons, 64 kB each at most, and what aligning needs of them, 100 kB each, in
+# each process; of more recordings both are made again when needed.
+KEPT_SOUNDS, KEPT_BEGINNINGS = 2048, 1024
+# Comparisons that are done in one go, by one process: some seconds.
+COMPARED = 8192
+# From so many on it pays to start processes.
+MANY = 4 * COMPARED
 # Nothing is said of recordings whose peak lies below -80 dBFS.
 SILENCE = 1e-4
 ONSET_DECIBEL = -30.0
@@ -92,20 +96,8 @@ def near_duplicate_pairs(index: Index) -> pd.DataFrame:
     copies = np.flatnonzero(leaders != rows)
     same = pd.DataFrame({"first": leaders[copies], "second": copies, "score": 1.0, "exact": True})
 
-    @lru_cache(maxsize=KEPT_SOUNDS)
-    def sound(row: int) -> NDArray[np.float16]:
-        return _sound(index, row).astype(np.float16)
-
-    @lru_cache(maxsize=KEPT_BEGINNINGS)
-    def beginning(row: int) -> Beginning:
-        return Beginning.of(sound(row).astype(np.float32))
-
-    def compared(block: NDArray[np.int64]) -> list[float]:
-        return [_likeness(sound(one), sound(other), beginning(one), beginning(other)) for one, other in block.tolist()]
-
-    pairs = _candidates(np.unique(leaders), sound)
-    blocks = [pairs[begin : begin + COMPARED] for begin in range(0, len(pairs), COMPARED)]
-    scores = [score for block in in_threads(compared, blocks, "comparisons") for score in block]
+    pairs = _candidates(index, np.unique(leaders))
+    scores = list(_scores(index, pairs))
     firsts, seconds = pairs.T
     found = pd.DataFrame({"first": firsts, "second": seconds, "score": scores, "exact": False})
     found = found[found["score"] > 0]
@@ -113,16 +105,47 @@ def near_duplicate_pairs(index: Index) -> pd.DataFrame:
     return every.sort_values(["score", "first", "second"], ascending=[False, True, True], ignore_index=True)
 
 
-def _candidates(rows: NDArray[np.int64], sound: Callable[[int], NDArray[np.float16]]) -> NDArray[np.int64]:
+def _candidates(index: Index, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pairs of the `rows` `(pairs, 2)`, each the smaller first, whose fingerprints resemble one another."""
     prints = np.empty((len(rows), ALL_FRAMES, len(PRINT_BANDS) - 1), np.float32)
-    made = in_threads(lambda row: fingerprint(sound(row).astype(np.float32)), rows.tolist(), "fingerprints")
+    recordings = list(zip(index.table["path"].iloc[rows], index.table["seconds"].iloc[rows], strict=True))
+    made = in_threads(lambda recording: fingerprint(_sound(index.root, *recording)), recordings, "fingerprints")
     heard: list[int] = []
     for row, one in zip(rows.tolist(), made, strict=True):
         if one is not None:
             prints[len(heard)] = one
             heard.append(row)
     return np.array(heard, np.int64)[_neighbours_together(resembling(prints[: len(heard)]), len(heard))]
+
+
+def _scores(index: Index, pairs: NDArray[np.int64]) -> Iterator[float]:
+    """How alike the sounds of each of the `pairs` `(pairs, 2)` of rows are."""
+
+    def blocks() -> Iterator[tuple[list[str], list[float], NDArray[np.int64]]]:
+        for begin in range(0, len(pairs), COMPARED):
+            rows, places = np.unique(pairs[begin : begin + COMPARED], return_inverse=True)
+            heard = index.table.iloc[rows]
+            yield heard["path"].tolist(), heard["seconds"].tolist(), places.reshape(-1, 2)
+
+    with bar("comparisons", len(pairs)) as told:
+        for scores in on_all_cores(partial(_compared, index.root), blocks(), processes=len(pairs) >= MANY):
+            told.update(len(scores))
+            yield from scores
+
+
+def _compared(root: Path, block: tuple[list[str], list[float], NDArray[np.int64]]) -> list[float]:
+    """How alike the sounds of each pair are: positions `(pairs, 2)` among paths below `root` of so many seconds."""
+    paths, seconds, pairs = block
+
+    @lru_cache(maxsize=KEPT_SOUNDS)
+    def sound(place: int) -> NDArray[np.float16]:
+        return _sound(root, paths[place], seconds[place]).astype(np.float16)
+
+    @lru_cache(maxsize=KEPT_BEGINNINGS)
+    def beginning(place: int) -> Beginning:
+        return Beginning.of(sound(place).astype(np.float32))
+
+    return [_likeness(sound(one), sound(other), beginning(one), beginning(other)) for one, other in pairs.tolist()]
 
 
 def _neighbours_together(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -195,12 +218,12 @@ def _octaves(spectrum: NDArray) -> float:
     return math.log2(max(1.0, bins * SAMPLE_RATE / N_FFT) / 500)
 
 
-def _sound(index: Index, row: int) -> Waveform:
-    """The recording from its onset on, `(time,)` at 16 kHz; empty where it cannot be decoded or is silent."""
-    item = index.table.iloc[row]
+def _sound(root: Path, path: str, seconds: float) -> Waveform:
+    """The recording from its onset on, `(time,)` at 16 kHz, its loudest sample 1; empty where it is silent or cannot be
+    decoded."""
     try:
         wave = load(
-            index.root / item["path"],
+            root / path,
             sample_rate=SAMPLE_RATE,
             seconds=SECONDS,
             start="onset",
@@ -210,9 +233,11 @@ def _sound(index: Index, row: int) -> Waveform:
         )
     except Unreadable:
         return np.empty(0, np.float32)
-    wave = wave[: math.ceil(item["seconds"] * SAMPLE_RATE)]
-    loud = np.abs(wave) >= max(SILENCE, np.max(np.abs(wave), initial=0.0) * 10 ** (ONSET_DECIBEL / 20))
-    return wave[np.argmax(loud) :] if loud.any() else wave[:0]
+    wave = wave[: math.ceil(seconds * SAMPLE_RATE)]
+    peak = np.max(np.abs(wave), initial=0.0)
+    loud = np.abs(wave) >= max(SILENCE, peak * 10 ** (ONSET_DECIBEL / 20))
+    # Of level 1, since floating-point files may hold numbers too large for float16.
+    return wave[np.argmax(loud) :] / peak if loud.any() else wave[:0]
 
 
 def _delay(first: Beginning, second: Beginning) -> tuple[int, float]:

@@ -88,9 +88,9 @@ def split(
 
     Args:
         name: `stratified`: each class is parted alike. `grouped`: no group is in two parts, classes as even as
-            groups allow. `kfold`: of `folds` equal parts number `fold` is the test part and the next one the
-            validation part; no group is in two folds. `given`: the official parts (a missing validation part is
-            taken from the training part), or else the official fold `fold` as test part and the next one as
+            groups allow. `kfold`: of `folds` parts, as equal as groups allow, number `fold` is the test part and the
+            next one the validation part; no group is in two folds. `given`: the official parts (a missing validation
+            part is taken from the training part), or else the official fold `fold` as test part and the next one as
             validation part.
         classes: names for `targets`.
         test_fraction: of all rows.
@@ -123,7 +123,7 @@ def split(
 
 def equal_across_parts(found: SplitIndices, checksums: ArrayLike) -> list[tuple[int, int]]:
     """Pairs of rows with equal checksums in two parts: the first of each content, and every one that is elsewhere."""
-    content = _numbered(checksums)
+    content = numbered(checksums)
     leaders, part = np.unique(content, return_index=True)[1][content], part_numbers(found)
     rows = np.flatnonzero(part != part[leaders])
     return list(zip(leaders[rows].tolist(), rows.tolist(), strict=True))
@@ -137,13 +137,13 @@ def part_numbers(found: SplitIndices) -> RowNumbers:
 
 def _together(groups: ArrayLike | None, checksums: ArrayLike | None) -> RowNumbers | None:
     """For each row the number of what must stay in one part, `(rows,)`; None if each row may go its own way."""
-    relations = [_numbered(each) for each in (groups, checksums) if each is not None]
+    relations = [numbered(each) for each in (groups, checksums) if each is not None]
     if groups is None and relations and relations[0].max() == len(relations[0]) - 1:
         return None
     return reduce(joined, relations).astype(np.int64) if relations else None
 
 
-def _numbered(values: ArrayLike) -> RowNumbers:
+def numbered(values: ArrayLike) -> RowNumbers:
     """For each row the position of its value among all different ones, sorted, `(rows,)`."""
     import pandas as pd  # slow to import, and the settings are checked without it
     import pyarrow as pa

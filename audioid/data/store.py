@@ -64,7 +64,7 @@ class StoredRows:
 
     `rows[numbers]` is float32 `(len(numbers), *stage.shape)`; `failed` holds the reason by checksum for each
     recording that has no row, whose values read as NaN. May be handed to other processes.
-    Reading raises AudioidError where the rows were damaged or removed since they were opened.
+    Reading raises AudioidError where the rows were damaged or removed since they were opened, or the disk fails.
     """
 
     def __init__(
@@ -119,6 +119,9 @@ class StoredRows:
             except OSError:
                 advice = "it cannot be removed from here: remove it, or set store.root to a folder elsewhere"
             raise AudioidError(f"{folder}: {error}; {advice}") from error
+        except OSError as error:
+            what = f"cannot be read ({error.strerror or error})"
+            raise AudioidError(f"{self._folders[which]}: {what}; check its disk or set store.root elsewhere") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}

@@ -1,15 +1,15 @@
 """What a search leaves: its trials as a table, its best settings, figures, and the same in TensorBoard."""
 
 import csv
-import json
 from typing import TYPE_CHECKING, Any
 
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from audioid.comparison.records import SEARCH
+from audioid.comparison import words
 from audioid.comparison.report import FORMS
+from audioid.comparison.searches import SEARCH, ArmSearch, Best, SearchRecord, Trial
 from audioid.files import replacing
 from audioid.search.study import FOLDER, Search
 
@@ -26,24 +26,18 @@ def write(search: Search) -> str:
     Raises:
         AudioidError: no trial of an arm came to its end.
     """
-    from audioid.search.figures import figures
+    from audioid.comparison.figures.search import search_figures
 
-    folder = search.sweep / FOLDER
-    trials = {arm: search.of(arm) for arm in sorted(search.spaces)}  # as a comparison has them, and their colours
-    importances = {arm: found for arm in trials if (found := _importances(search, arm))}
-    arms = {arm: {**_summary(search, arm), "importances": importances.get(arm, {})} for arm in trials}
+    folder, arms = search.sweep / FOLDER, sorted(search.spaces)  # as a comparison has them, and their colours
+    record = SearchRecord(judged_by=search.best_by, transforms={arm: _came_to(search, arm) for arm in arms})
     write_trials(search)
-    _draw(search, figures(trials, importances, search.best_by))
+    _draw(search, search_figures(record, arms))
     with replacing(search.sweep / SEARCH) as part:  # last: where it is, the search has ended
-        text = json.dumps({"judged_by": search.best_by, "transforms": arms}, indent=2, ensure_ascii=False)
-        part.write_text(text + "\n", encoding="utf-8")
-    most = {key: max(each["importances"].get(key, 0.0) for each in arms.values()) for key in _keys(search)}
-    best = [each["best"] for each in arms.values()]
-    rows = [(search.best_by, *(_written(each[search.best_by]) for each in best))]
-    by_importance = sorted(most, key=lambda key: -most[key])
-    rows += [(key, *(_written(each["settings"].get(key, "")) for each in best)) for key in by_importance]
-    table = tabulate(rows, ("best settings", *arms), tablefmt="simple", disable_numparse=True)
-    return f"{table}\n\nWhat was tried: {folder}; the best of each is now judged"
+        part.write_text(record.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    table = tabulate(words.search(record, arms), ("search", *arms), tablefmt="simple", disable_numparse=True)
+    importance = "In brackets: the share of a key in the variance between trials that came to their end\n"
+    told = importance if any(each.importances for each in record.transforms.values()) else ""
+    return f"{table}\n\n{told}What was tried: {folder}; the best of each is now judged"
 
 
 def write_trials(search: Search) -> None:
@@ -60,10 +54,6 @@ def _keys(search: Search) -> list[str]:
     return list(dict.fromkeys(key for space in search.spaces.values() for key in space))
 
 
-def _written(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def _importances(search: Search, arm: str) -> dict[str, float]:
     """The share of each key in the variance between the trials that came to their end, by functional ANOVA."""
     ended = [trial for trial in search.of(arm) if trial.state == TrialState.COMPLETE]
@@ -72,15 +62,22 @@ def _importances(search: Search, arm: str) -> dict[str, float]:
     return get_param_importances(search.studies[arm], evaluator=FanovaImportanceEvaluator(seed=0))
 
 
-def _summary(search: Search, arm: str) -> dict[str, Any]:
+def _came_to(search: Search, arm: str) -> ArmSearch:
     found, best = search.of(arm), search.best(arm)
-    pruned = [trial for trial in found if trial.state == TrialState.PRUNED]
-    return {
-        "trials": len(found),
-        "complete": len(found) - len(pruned),
-        "pruned": len(pruned),
-        "best": {"trial": best.number, search.best_by: best.value, "settings": best.params},
-    }
+    history = tuple(_told(trial) for trial in found)
+    judged: dict[str, Any] = {search.best_by: best.value}
+    return ArmSearch(
+        trials=len(history),
+        complete=sum(each.state == "complete" for each in history),
+        pruned=sum(each.state == "pruned" for each in history),
+        best=Best(trial=best.number, settings=best.params, **judged),
+        importances=_importances(search, arm),
+        history=history,
+    )
+
+
+def _told(trial: FrozenTrial) -> Trial:
+    return Trial(state="complete" if trial.state == TrialState.COMPLETE else "pruned", value=trial.value)
 
 
 def _row(arm: str, trial: FrozenTrial, best_by: str) -> dict[str, Any]:

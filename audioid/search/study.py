@@ -17,10 +17,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.pool import NullPool
 
-from audioid.comparison.records import SEARCH, TRIAL
+from audioid.comparison.records import TRIAL
+from audioid.comparison.searches import SEARCH
 from audioid.errors import AudioidError
 from audioid.files import replacing
-from audioid.schema import MOST_TRIALS
+from audioid.schema import MOST_TRIALS, BestBy
 from audioid.search.space import Space, texts_of
 
 FOLDER, FILE = "search", "trials.sqlite3"  # of a sweep's folder, and therein
@@ -33,10 +34,14 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 @dataclass(frozen=True)
 class Taken:
-    """A trial that is this process's to run, as long as it holds the lock; `texts` are its own overrides."""
+    """A trial that is this process's to run, as long as it holds the lock.
+
+    `drawn` are the values that it tries, by key, `texts` the same as overrides.
+    """
 
     arm: str
     number: int
+    drawn: Mapping[str, Any]
     texts: list[str]
     folder: Path
     lock: FileLock
@@ -51,7 +56,7 @@ class Search:
     """
 
     def __init__(
-        self, sweep: Path, spaces: Mapping[str, Space], *, asked: Sequence[str], trials: int, seed: int, best_by: str
+        self, sweep: Path, spaces: Mapping[str, Space], *, asked: Sequence[str], trials: int, seed: int, best_by: BestBy
     ) -> None:
         self.sweep, self.spaces, self.trials, self.seed, self.best_by = sweep, spaces, trials, seed, best_by
         (sweep / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -130,7 +135,7 @@ class Search:
         texts = texts_of(trial.params, self.spaces[arm])
         if not (folder / TRIAL).exists():
             write_outcome(folder, {"arm": arm, "number": number})
-        return Taken(arm, number, texts, folder, lock)
+        return Taken(arm, number, trial.params, texts, folder, lock)
 
     def tell(self, taken: Taken) -> FrozenTrial:
         """Writes down what came of a trial, and lets go of it; returns it.

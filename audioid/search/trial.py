@@ -65,7 +65,6 @@ def _run(settings: Settings, folder: Path, overrides: Sequence[str]) -> dict[str
     quiet()
     keep_freed_memory()
     keep_order_of_products()
-    print(folder.name, flush=True)
     watch = Stopwatch()
     monitor, best_is = BEST_BY[settings.trainer.best_by]
     with opened(settings.logger, folder) as loggers:

@@ -47,7 +47,6 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     quiet()
     keep_freed_memory()
     keep_order_of_products()
-    print(folder.name, flush=True)
     watch, memory = Stopwatch(), MemoryMeter()
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)

@@ -19,6 +19,8 @@ from audioid.training.budget import Asked
 from audioid.training.progress import ended_at, state_of, sweep_progress
 from hydra_plugins.audioid import ApplyingSweeper
 
+MOST_NAMED = 8  # of the runs that did not end
+
 # TensorBoard's older tabs tick no run where there are more than 40; with a filter they tick what it lets through.
 BOARD = "http://localhost:6006/#text&regexInput=comparison"
 
@@ -42,9 +44,12 @@ class ShowProgress(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Ends the program with status 1 where a run has no end, as when a cluster stopped its job."""
         states = {folder: state_of(folder, asked, self.since) for folder, asked in self.runs.items()}
-        unended = [folder for folder, state in states.items() if state in ("running", "to go")]
-        if unended:
-            print(f"error: {unended[0].name}: its job was stopped before it ended", file=sys.stderr)
+        begun, to_go = ([each.name for each in states if states[each] == state] for state in ("running", "to go"))
+        if unended := begun + to_go:  # first those that may be why
+            names, more = ", ".join(unended[:MOST_NAMED]), len(unended) - MOST_NAMED
+            who = f"{names} and {more} more" if more > 0 else names
+            what = "its job was stopped before it ended" if len(unended) == 1 else "stopped before they ended"
+            print(f"error: {who}: {what}", file=sys.stderr)
             _tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
             sys.exit(1)
 

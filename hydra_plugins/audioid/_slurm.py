@@ -6,6 +6,7 @@ shell that sent them may be closed. A job that Slurm begins again, after a time-
 machine, has the same runs: those that have ended say so, and the one that was stopped goes on from its checkpoint.
 """
 
+import re
 import secrets
 import subprocess
 import sys
@@ -27,6 +28,10 @@ from audioid.errors import AudioidError
 
 LOOK_EVERY = 0.2  # seconds between looks for the last job's result
 ASK_EVERY = 30.0  # seconds between questions to Slurm, which serves others too
+
+# What Slurm writes into a job's log, whether it looks at the memory now and then or has the kernel guard it. Its states
+# are no source: those of a job whose one step was killed say only that it failed, and are forgotten after minutes.
+NO_MEMORY = re.compile(r"^(?:slurmstepd\S*|srun): error: .*(?:memory limit|oom.kill|out of memory)", re.I | re.M)
 
 SHARED = {field.name for field in fields(BaseQueueConf)}  # parameters that submitit has for any kind of cluster
 Run = tuple[list[str], str, int, str, Mapping[type, Singleton]]  # what submitit's launcher takes for one run
@@ -51,6 +56,8 @@ class SlurmLauncher(OneRunPerJob):
                 raise
         while True:  # Slurm begins a job again that it had to kill, and none that ended when it was asked to
             time.sleep(ASK_EVERY)
+            if _is_to_go_on():
+                sys.exit("Stopped by SIGTERM, which was not Slurm's.")
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """The outcomes of all runs, once the last job has ended.
@@ -80,7 +87,8 @@ class SlurmLauncher(OneRunPerJob):
             jobs = executor.map_array(self, dealt)
             array = jobs[0].job_id.partition("_")[0]
             executor.update_parameters(slurm_dependency=f"afterany:{array}")
-            last = executor.submit(self.end, state)
+            folders = [job.paths.folder for job in jobs]
+            last = executor.submit(self.end, state, folders)
         except (FailedJobError, FailedSubmissionError, ValueError, AssertionError) as error:
             if array:  # or its runs would go on, and be in the way of those that are sent after mending
                 subprocess.run(["scancel", array], check=False)
@@ -105,7 +113,7 @@ class SlurmLauncher(OneRunPerJob):
             status, printed, errors = last.result()
             _tell(printed, errors)
         else:
-            status, *_ = self.end(state)
+            status, *_ = self.end(state, folders)
         self.hydra_context.callbacks.callbacks.clear()  # or Hydra would do here what is to be done at the end, again
         if status:
             raise SystemExit(status)
@@ -115,9 +123,9 @@ class SlurmLauncher(OneRunPerJob):
             )
         return [outcome for outcome in outcomes if outcome]
 
-    def end(self, state: Mapping[type, Singleton]) -> tuple[int, str, str]:
+    def end(self, state: Mapping[type, Singleton], folders: Sequence[Path]) -> tuple[int, str, str]:
         """Does what the program does when a sweep has ended, such as to compare; its exit status and what it told, on
-        both streams."""
+        both streams. `folders` are those of the jobs."""
         Singleton.set_state(state)
         setup_globals()
         status, printed, errors = 0, StringIO(), StringIO()
@@ -128,13 +136,39 @@ class SlurmLauncher(OneRunPerJob):
                 )
             except SystemExit as stop:
                 status = int(stop.code or 0)
-        _tell(printed.getvalue(), errors.getvalue())
-        return status, printed.getvalue(), errors.getvalue()
+        told = _killed_for_memory(folders) + errors.getvalue()
+        _tell(printed.getvalue(), told)
+        return status, printed.getvalue(), told
 
 
 def _tell(printed: str, errors: str) -> None:
     print(printed, end="", flush=True)
     print(errors, end="", file=sys.stderr, flush=True)
+
+
+def _killed_for_memory(folders: Sequence[Path]) -> str:
+    """A line on the jobs that Slurm killed for their memory, and did not begin again; nothing where there are none."""
+    without_result = [folder for folder in folders if not any(folder.glob("*_result.pkl"))]
+    logs = [log for folder in without_result for log in folder.glob("*_log.*") if _has_no_memory(log)]
+    if not logs:
+        return ""
+    job = logs[0].parent.name
+    who = f"the job {job} was" if len(logs) == 1 else f"{len(logs)} jobs, such as {job}, were"
+    return f"error: Slurm: {who} killed for memory; ask for more: hydra.launcher.mem_gb ({logs[0]})\n"
+
+
+def _has_no_memory(log: Path) -> bool:
+    return NO_MEMORY.search(log.read_text(encoding="utf-8", errors="replace")) is not None
+
+
+def _is_to_go_on() -> bool:
+    """Whether Slurm is not about to kill the job of this process: it neither ends it nor makes room for another."""
+    from submitit import JobEnvironment
+
+    known = subprocess.run(
+        ["scontrol", "show", "job", JobEnvironment().job_id], capture_output=True, text=True, check=False
+    )
+    return "JobState=RUNNING" in known.stdout and not re.search("PreemptTime=[0-9]", known.stdout)
 
 
 def _has_result(job: Any) -> bool:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,14 +18,14 @@ from scipy.signal import firwin, lfilter
 
 from audioid.audit import probe, report
 from audioid.audit import shortcuts as shortcuts_module
-from audioid.audit.checks import balance_warnings, recording_findings
+from audioid.audit.checks import Case, Finding, balance_warnings, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
-from audioid.audit.probe import gap
-from audioid.audit.report import audit, plain, text, write
+from audioid.audit.probe import Gap, gap
+from audioid.audit.report import Audit, audit, plain, text, write
 from audioid.audit.shortcuts import PROPERTIES, shortcuts
 from audioid.commands.audit import grouped_training
 from audioid.config import compose
-from audioid.data.index import index_folder
+from audioid.data.index import Index, index_folder
 from audioid.errors import AudioidError
 
 RATE = 16000
@@ -131,6 +133,26 @@ def test_lengths_that_differ_are_called_natural() -> None:
     assert warned.telling[0].startswith("c: mostly 5.")
 
 
+def test_a_rare_label_s_own_rate_is_seen_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two values tell one label of four from the others, so two of four are named rightly.
+    common = made_table(lambda label, random: 44100)
+    common = pd.concat([common[common["label"] != "d"]] * 40, ignore_index=True)
+    rare = made_table(lambda label, random: 8000).query("label == 'd'").head(12)
+    monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 1200)
+    found = shortcuts(pd.concat([common, rare], ignore_index=True))
+    (warned,) = [each for each in found if each.warning]
+    assert (warned.title, warned.telling) == ("sample rate", ["8,000 Hz: only in d: 12 files"])
+    assert warned.accuracy == pytest.approx(0.5, abs=0.02)
+    assert (warned.rows, warned.labels, warned.drawn) == (3 * 300 + 12, 4, True)
+
+
+def test_of_very_many_labels_some_are_judged_with_enough_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.concat([made_table(lambda label, random: 44100)] * 2, ignore_index=True)
+    table["label"] = np.arange(len(table)) % 20
+    monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 55)
+    assert {(each.labels, each.rows) for each in shortcuts(table)} == {(5, 55)}
+
+
 def test_one_class_has_no_shortcuts() -> None:
     table = made_table(lambda label, random: 44100)
     assert shortcuts(table[table["label"] == "a"]) == []
@@ -146,13 +168,57 @@ def test_the_gap_of_a_corpus_whose_groups_alone_can_be_learnt(tmp_path: Path) ->
             save(tmp_path / "ab"[group % 2] / f"g{group}_{take}.wav", signal)
     index = index_folder(tmp_path, group_pattern=r"(g\d+)_")
     found = gap(index, pd.factorize(index.table["group"])[0].astype(np.int64))
-    assert found is not None
+    assert isinstance(found, Gap)
     assert found.random > 0.95
     assert found.grouped < 0.75
     assert (found.groups, found.rows, found.one_group) == (24, 96, [])
     assert gap(index, np.arange(96)) is None
     # One group per class cannot be split.
-    assert gap(index, index.targets) is None
+    assert gap(index, index.targets) == "fewer than two labels have recordings of two groups"
+
+
+def features_of_targets(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return index.targets[rows][:, None] + default_rng(0).uniform(-0.1, 0.1, (len(rows), 2))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fewest", "most"),
+    [([1000] * 10, 10, 10), ([9000] + [1] * 1000, 100, 700), ([170] * 56, 40, 50), ([40] * 250, 40, 50)],
+    ids=["few large", "one giant", "kits", "many"],
+)
+def test_splits_of_a_large_corpus_are_judged_on_a_bounded_part_of_its_groups(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], fewest: int, most: int
+) -> None:
+    monkeypatch.setattr(probe, "MOST_ROWS", 800)
+    monkeypatch.setattr(probe, "mel_features", features_of_targets)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.where(np.arange(len(groups)) < 20, "rare", [f"label {number}" for number in np.arange(len(groups)) % 3])
+    labels[-20:] = "rare"
+    index = Index(Path(), pd.DataFrame({"path": [f"{row}.wav" for row in range(len(groups))], "label": labels}))
+    found = gap(index, groups)
+    assert isinstance(found, Gap)
+    assert (found.labels, found.one_group, found.drawn) == (4, [], True)
+    assert 3 * 200 + 20 <= found.rows <= 800
+    assert fewest <= found.groups <= most
+    assert (found.random, found.grouped) == (1, 1)
+
+
+def test_an_audit_says_why_it_tells_nothing_of_splits(tmp_path: Path) -> None:
+    for number in range(8):
+        save(tmp_path / "ab"[number % 2] / f"kit{number % 2}_{number}.wav", noise(number))
+    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), COMMAND)
+    reason = "fewer than two labels have recordings of two groups"
+    assert f"cannot be compared with one that keeps groups together: {reason}" in text(found)
+    assert (plain(found)["gap"], plain(found)["no_gap"]) == (None, reason)
+
+
+def test_drawn_recordings_of_which_no_two_are_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "MOST_ROWS", 40)
+    monkeypatch.setattr(probe, "mel_features", features_of_targets)
+    groups = np.minimum(np.arange(10_000), 9_998)
+    labels = np.where(np.arange(10_000) % 2, "a", "b")
+    index = Index(Path(), pd.DataFrame({"path": "x", "label": labels}))
+    assert gap(index, groups) == "no two of 40 recordings that were drawn are of one group"
 
 
 def test_balance() -> None:
@@ -161,6 +227,9 @@ def test_balance() -> None:
         "Fewer than 10 recordings: b.",
         "Uneven classes: a has 60 recordings, b 8; look at macro-F1 beside accuracy.",
     ]
+    many = pd.DataFrame({"label": [f"s{number:04}" for number in range(3000)], "recordings": 3})
+    shown = ", ".join(many["label"][:7])
+    assert balance_warnings(many) == [f"Fewer than 10 recordings: {shown} and 2,993 more."]
     assert balance_warnings(classes[:1]) == ["There is one class only: nothing can be told apart."]
 
 
@@ -197,7 +266,7 @@ def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     found = audit(index, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
-    assert content == json.loads(json.dumps(plain(found)))
+    assert content == json.loads(json.dumps(plain(found), default=asdict))
     cases = {key: [case["paths"] for case in finding["cases"]] for key, finding in content["findings"].items()}
     assert cases["near_across_labels"] == [["one/3 again.wav", "two/one's.wav"]]
     assert cases["exact"] == [["one/3 again.wav", "one/3.wav"]]
@@ -216,6 +285,22 @@ def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     assert COMMAND in page
     assert page.index("Near duplicates with different labels") < page.index("Equal files")
     assert "16,001 Hz: only in two: 12 files" in page
+
+
+def test_very_many_cases_are_written_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "html_page", lambda *_: "")
+    case = Case(["a.wav", "b.wav"], ["x", "x"], "likeness 0.90")
+    cases = [case] * 20_000
+    near = Finding("near", "Near duplicates", "Twice.", False, cases)
+    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], [], None, [], 1.0)
+    index = Index(tmp_path, pd.DataFrame())
+    tracemalloc.start()
+    write(found, index, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    content = (tmp_path / "audit.json").read_text()
+    assert json.loads(content)["findings"]["near"]["cases"] == [asdict(case)] * 20_000
+    assert peak < len(content) / 2
 
 
 class Tags(HTMLParser):
@@ -255,7 +340,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     assert whole.sampled == []
     assert report.SAMPLED not in text(whole)
     monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 20)
-    monkeypatch.setattr(probe, "MOST_ROWS", 15)
+    monkeypatch.setattr(probe, "MOST_ROWS", 20)
     monkeypatch.setattr(report, "ALL_WITH_ALL", 30)
     monkeypatch.setattr(report, "LONGEST_SECONDS", 0.2)
     found = audit(index, COMMAND)
@@ -266,8 +351,8 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     for sentence in content["sampled"]:
         assert sentence in page
         assert sentence in text(found)
-    assert "20 recordings drawn from 31" in text(found)
-    assert f"{content['gap']['rows']} recordings drawn from 31, with whole groups" in text(found)
+    assert "20 recordings drawn from 31, equally from 2 labels" in text(found)
+    assert f"{content['gap']['rows']} recordings drawn from 31, equally from 2 labels" in text(found)
     assert content["gap"]["drawn"]
     assert {(each["rows"], each["drawn"]) for each in content["shortcuts"]} == {(20, True)}
     assert "more than 30 recordings" in page

@@ -58,8 +58,3 @@ def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         warnings.simplefilter("always")
         assert run_command(work) == 0
     assert capsys.readouterr().err == "warning: beware\n"
-
-
-def test_ctrl_c_is_told_and_has_its_own_status(capsys: pytest.CaptureFixture[str]) -> None:
-    assert raising(KeyboardInterrupt()) == 130
-    assert capsys.readouterr().err == "Stopped.\n"

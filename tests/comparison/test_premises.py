@@ -1,6 +1,5 @@
 """What a reader is warned of."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from audioid.comparison.measures import MEASURES
 from audioid.comparison.records import find_runs
 from audioid.comparison.study import Comparison, studies
 from audioid.comparison.tables import arms_table
+from tests.comparison.made_search import search_of, write_search
 
 
 def headline(root: Path) -> Comparison:
@@ -311,9 +311,7 @@ def test_a_search_before_the_runs_is_told(write_run: Any, tmp_path: Path) -> Non
         for split in range(5):
             write_run(transform, 0, 0.9, split_seed=split, settings=settings, overrides=[f"model.width={width}"])
     assert "The arms do not share model.width: 16 for cwt, 48 for fft." in warned(tmp_path)
-    found = {"transforms": {"cwt": {"trials": 30}, "fft": {"trials": 30}}}
-    (tmp_path / "runs" / "search").mkdir()
-    (tmp_path / "runs" / "search" / "search.json").write_text(json.dumps(found))
+    write_search(tmp_path / "runs", search_of("cwt", "fft"))
     assert headline(tmp_path).notes == [
         "Settings were searched for before, by validation data alone: cwt the best of 30 trials; fft the best of 30 "
         "trials. Some recordings both chose and judge, so the figures may flatter."
@@ -325,9 +323,7 @@ def test_a_test_part_that_no_trial_has_seen_flatters_nobody(write_run: Any, tmp_
     for transform in ("cwt", "fft"):
         for split in range(5):
             write_run(transform, split, 0.9, split_seed=split, settings={"split": {"name": "given"}})
-    (tmp_path / "runs" / "search").mkdir()
-    found = {"transforms": {"cwt": {"trials": 30}, "fft": {"trials": 30}}}
-    (tmp_path / "runs" / "search" / "search.json").write_text(json.dumps(found))
+    write_search(tmp_path / "runs", search_of("cwt", "fft"))
     assert headline(tmp_path).notes == [
         "Settings were searched for before, by validation data alone: cwt the best of 30 trials; fft the best of 30 "
         "trials."
@@ -336,6 +332,5 @@ def test_a_test_part_that_no_trial_has_seen_flatters_nobody(write_run: Any, tmp_
 
 def test_a_damaged_record_of_a_search_is_none(write_run: Any, tmp_path: Path) -> None:
     both(write_run)
-    (tmp_path / "runs" / "search").mkdir()
-    (tmp_path / "runs" / "search" / "search.json").write_text("[]")
+    write_search(tmp_path / "runs", [])
     assert headline(tmp_path).notes == []

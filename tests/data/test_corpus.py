@@ -168,6 +168,50 @@ def test_equal_files_on_both_sides_of_an_official_split_are_named(
     assert not caplog.messages
 
 
+@pytest.mark.parametrize(
+    ("split", "warned"),
+    [
+        (["split=kfold"], "more than any part should have (8), so parts are uneven"),
+        (["split=kfold"], "have smaller groups or lower split.folds"),
+        (["split=grouped", "split.test_fraction=0.3", "split.val_fraction=0.3"], "(16)"),
+        (["split=grouped"], None),  # it has room in the training part
+        (
+            ["split=kfold", "split.folds=3", "split.val_fraction=0", "split.group=near_duplicates"],
+            "the group that holds high/kit0_1.wav has",
+        ),
+        (["split=stratified"], None),
+    ],
+)
+def test_a_group_larger_than_a_part_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    split: list[str],
+    warned: str | None,
+) -> None:
+    # Twenty of forty recordings are of one group.
+    root = write_tones(tmp_path / "tones", per_class=20)
+    for number, path in enumerate(sorted(root.glob("*/*.wav"))):
+        path.rename(path.with_name(f"kit{0 if number % 2 else number + 1}_{number}.wav"))
+    settings = compose(["data=folder", f"data.root={root}", r"data.group_pattern=(kit\d+)", *split])
+    index = read_corpus(settings.data, tmp_path / "cache")
+    monkeypatch.setattr(near_duplicates, "near_duplicate_groups", lambda index: np.arange(len(index.table)))
+    with caplog.at_level(logging.WARNING):
+        found = split_corpus(index, settings.split, tmp_path / "cache")
+    sizes = [len(part) for part in (found.train, found.val, found.test)]
+    if warned is None:
+        assert not caplog.messages
+        assert sizes == pytest.approx([26, 6, 8], abs=1)
+    else:
+        (line,) = caplog.messages
+        assert warned in line
+        assert max(sizes) >= 20
+        assert line.startswith(f"split={settings.split.name}: ")
+        assert "20 of 40 recordings" in line
+        if settings.split.group == "index":
+            assert "group 'kit0' has" in line
+
+
 def test_near_duplicates_of_parts_that_are_all_given_are_an_error(tmp_path: Path) -> None:
     root = write_tones(tmp_path / "tones", per_class=4)
     rows = [f"{path},{path.parent.name},{number % 4}" for number, path in enumerate(sorted(root.glob("*/*.wav")))]

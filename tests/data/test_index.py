@@ -315,8 +315,9 @@ def test_unchanged_files_are_not_opened_again(
 
     names.clear()
     record(corpus / "kick" / "broken.wav")
+    before = (corpus / "kick" / "1.wav").stat()
     record(corpus / "kick" / "1.wav", value=0.7)  # same size
-    os.utime(corpus / "kick" / "1.wav", ns=(1, 1))
+    os.utime(corpus / "kick" / "1.wav", ns=(before.st_atime_ns, before.st_mtime_ns))
     (corpus / "kick" / "0.wav").unlink()
     record(corpus / "kick" / "3.wav")
     changed = index_folder(corpus, cache=cache)
@@ -353,8 +354,8 @@ def test_a_cache_of_another_version_is_made_anew(corpus: Path, tmp_path: Path, m
 
 def test_the_cache_keeps_every_header_as_it_was_read(tmp_path: Path) -> None:
     rows = [
-        ('太鼓/ドン, "2".wav', 0, -1, 2**40, 44100, 2, "PCM_16", "0" * 32),
-        ("NA/x\ny.wav", 2**40, 2**62, 1, 10_000_000, 1024, "", "f" * 32),
+        ('太鼓/ドン, "2".wav', 0, -1, -(2**62), 2**40, 44100, 2, "PCM_16", "0" * 32),
+        ("NA/x\ny.wav", 2**40, 2**62, 1, 1, 10_000_000, 1024, "", "f" * 32),
     ]
     table = pa.table(dict(zip(headers.KEPT.names, zip(*rows, strict=True), strict=True)), schema=headers.KEPT)
     headers.write_cache(tmp_path / "cache" / "a", table.to_batches())
@@ -382,6 +383,17 @@ def test_many_new_files_are_read_in_shares_and_told(
     monkeypatch.setattr(headers, "tqdm", lambda **options: tqdm(**options | {"delay": 0, "mininterval": 0}))
     pd.testing.assert_frame_equal(index_folder(corpus).table, whole.table)
     assert capsys.readouterr().err.count("4/6") == 2  # asking for changes, reading
+
+
+def test_processes_read_what_threads_do(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (corpus / "kick" / "broken.wav").write_text("no sound")
+    by_threads = index_folder(corpus)
+    monkeypatch.setattr(headers, "MANY", 1)
+    monkeypatch.setattr(headers, "LEAST", 2)
+    for _ in range(2):
+        by_processes = index_folder(corpus, cache=tmp_path / "cache")
+        pd.testing.assert_frame_equal(by_processes.table, by_threads.table)
+        assert by_processes.skipped == by_threads.skipped
 
 
 def test_the_second_index_takes_a_fraction_of_a_second(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import soxr
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from audioid.data import resemblance
+from audioid.data import near_duplicates, resemblance
 from audioid.data.index import index_folder
 from audioid.data.near_duplicates import near_duplicate_groups, near_duplicate_pairs
 from audioid.data.resemblance import CANDIDATES
@@ -92,6 +92,33 @@ def test_a_large_corpus_has_the_same_pairs(tmp_path: Path, monkeypatch: pytest.M
     assert len(every) >= len(LABELS) * len(CHANGES)
     monkeypatch.setattr(resemblance, "ALL_WITH_ALL", 10)
     pd.testing.assert_frame_equal(near_duplicate_pairs(index), every)
+
+
+def test_processes_find_the_same_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        write(tmp_path, f"a/{number}.wav", sound("snare", number // 2) * (1 + number % 2) / 2)
+    index = index_folder(tmp_path)
+    whole = near_duplicate_pairs(index)
+    assert len(whole) == 3
+    monkeypatch.setattr(near_duplicates, "COMPARED", 2)
+    pd.testing.assert_frame_equal(near_duplicate_pairs(index), whole)
+    monkeypatch.setattr(near_duplicates, "MANY", 1)
+    pd.testing.assert_frame_equal(near_duplicate_pairs(index), whole)
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_sounds_far_above_full_scale_hide_no_others(
+    cells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if cells:
+        monkeypatch.setattr(resemblance, "ALL_WITH_ALL", 2)
+    for number in range(CANDIDATES + 2):  # floating-point files that hold the integers of 24 bits
+        write(tmp_path, f"loud/{number}.wav", 2.0**23 * sound("snare", number), subtype="FLOAT")
+    write(tmp_path, "a/loud again.wav", sound("snare", 0))
+    write(tmp_path, "a/flute.wav", sound("flute"))
+    write(tmp_path, "a/flute again.wav", 0.3 * sound("flute"))
+    pairs = {("loud/0.wav", "a/loud again.wav"), ("a/flute.wav", "a/flute again.wav")}
+    assert joined(tmp_path) == set(map(frozenset, pairs))
 
 
 def test_clips_of_one_sample_are_compared(tmp_path: Path) -> None:

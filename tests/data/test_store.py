@@ -217,6 +217,18 @@ def test_damage_to_an_entry_that_was_read_before_is_noticed(tmp_path: Path, dama
         rows[np.arange(len(rows))]
 
 
+def test_a_disk_that_fails_while_rows_are_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = ask(tmp_path)
+
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(entry_module.Entry, "_read_at", fails)
+    with pytest.raises(AudioidError, match=r"squares.\w+: cannot be read \(.+\); check its disk"):
+        rows[np.arange(3)]
+    assert len(entries(tmp_path)) == 4  # what is on the disk may be whole
+
+
 def test_every_flipped_bit_of_the_header_is_noticed(tmp_path: Path) -> None:
     ask(tmp_path, CHECKSUMS[:1])
     (folder,) = entries(tmp_path)

@@ -48,8 +48,9 @@ def test_a_search_ends_in_a_comparison_of_the_best(
         command(*searching(tones, "tune.trials=2", "hydra.sweep.dir=sweep", "optimizer.lr=interval(0.001,0.01)")) == 0
     )
     told = capsys.readouterr().out
-    assert "search: cwt, 2 of 2 trials" in told
-    assert "best settings" in told
+    begun = re.findall(r"^search: trial (\d) of (fft|cwt): (.+)$", told, re.M)
+    ended = re.findall(r"^search: (fft|cwt), [12] of 2 trials; trial (\d): val_loss ([\d.]+); best", told, re.M)
+    assert re.search(r"^best trial +\d +\d$", told, re.M)
     assert re.search(r"^(undecided|no difference|\w+ is better)", told, re.M)
     sweep = Path("sweep")
 
@@ -57,7 +58,22 @@ def test_a_search_ends_in_a_comparison_of_the_best(
     assert [(row["transform"], row["trial"]) for row in rows] == [
         (arm, str(n)) for arm in ("fft", "cwt") for n in range(2)
     ]
+    drawn = {(arm, number): dict(text.split("=") for text in values.split()) for number, arm, values in begun}
+    for row in rows:
+        found = {key.rpartition(".")[2]: value for key, value in row.items() if "." in key and value}
+        shown = drawn.pop((row["transform"], row["trial"]))
+        assert shown.keys() == found.keys()
+        assert {"lr", "depth", "dropout"} & shown.keys() == {"lr", "depth"}  # dropout is not searched here
+        assert float(shown["lr"]) == pytest.approx(float(found["lr"]), rel=0.005)
+        assert (shown["depth"], shown.get("wavelet")) == (found["depth"], found.get("wavelet"))
+    assert not drawn
+    losses = [(row["transform"], row["trial"], f"{float(row['val_loss']):.4g}") for row in rows]
+    assert sorted(ended) == sorted(losses)
     found = json.loads((sweep / "search" / "search.json").read_text())
+    for arm, each in found["transforms"].items():
+        values = [float(row["val_loss"]) for row in rows if row["transform"] == arm]
+        assert each["history"] == [{"state": "complete", "value": pytest.approx(value)} for value in values]
+    assert "<h2>Search</h2>" in (sweep / "report.html").read_text()
     runs, left_out = find_runs(sweep)
     assert {(run.transform, run.split_seed, run.fold) for run in runs} == {("fft", 1, 2), ("cwt", 1, 2)}
     assert not left_out
@@ -115,7 +131,9 @@ def test_test_recordings_have_no_say(tones: Path, command: Command) -> None:
     assert accuracies[0] == [pytest.approx(1 - each) for each in accuracies[1]]
 
 
-def test_a_trial_that_falls_behind_is_given_up_and_is_no_failure(tones: Path, command: Command) -> None:
+def test_a_trial_that_falls_behind_is_given_up_and_is_no_failure(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     begin = searching(tones, "transform=fft", "trainer.max_epochs=9", "hydra.sweep.dir=sweep")
     assert command(*begin, "tune.trials=1") == 0
     sweep = Path("sweep")
@@ -130,6 +148,11 @@ def test_a_trial_that_falls_behind_is_given_up_and_is_no_failure(tones: Path, co
     assert command(*begin, "tune.trials=8") == 0
     last = table(sweep)[-1]
     assert (last["trial"], last["state"]) == ("7", "pruned")
+    told = capsys.readouterr().out
+    given_up = (
+        rf"^search: fft, 8 of 8 trials; trial 7: given up after {last['epochs']} epochs, val_loss [\d.]+; best 0.001 "
+    )
+    assert re.search(given_up, told, re.M)
     assert 3 <= int(last["epochs"]) < 9  # not in the first third
     assert (sweep / "search" / "importance.png").stat().st_size > 1000
     curves = pd.read_csv(sweep / "trials" / "fft 007" / "curves.csv")
@@ -152,7 +175,7 @@ def test_a_trial_that_diverges_is_one_of_the_trials(
     states = {(float(row["optimizer.lr"]), row["state"]) for row in table(Path("sweep"))}
     assert (100.0, "pruned") in states
     assert (0.001, "complete") in states
-    assert "diverged" in capsys.readouterr().out
+    assert re.search(r"^search: fft, \d of 6 trials; trial \d: diverged after \d epochs", capsys.readouterr().out, re.M)
 
 
 @pytest.mark.slow
@@ -196,8 +219,8 @@ def test_two_processes_share_a_search(tmp_path: Path) -> None:
     processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    lines = [re.findall(r"^(?:fft|cwt) \d{3}$", each, re.M) for each in told]
-    assert sorted(lines[0] + lines[1]) == [f"{arm} {number:03d}" for arm in ("cwt", "fft") for number in range(4)]
+    lines = [re.findall(r"^search: trial (\d) of (fft|cwt):", each, re.M) for each in told]
+    assert sorted(lines[0] + lines[1]) == [(str(number), arm) for number in range(4) for arm in ("cwt", "fft")]
     assert all(lines)
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
 
@@ -209,3 +232,6 @@ def test_other_launchers_run_trials_too(tones: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {row["state"] for row in table(tmp_path / "sweep")} == {"complete"}
+    for arm in ("fft", "cwt"):  # who writes which line
+        assert re.search(rf"^{arm} 00[01] \|   epoch +1/2 ", done.stdout, re.M)
+    assert not re.search(r"^  epoch", done.stdout, re.M)

@@ -4,13 +4,18 @@ import time
 from pathlib import Path
 from threading import Thread
 
+import optuna
 import pytest
 from filelock import FileLock
+from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.trial import TrialState, create_trial
 
 from audioid.config import compose
+from audioid.pipeline.device import device_of
+from audioid.pipeline.recordings import Stopwatch, prepare_data
 from audioid.search.study import write_outcome
-from audioid.search.trial import GIVEN_UP, came_to, run
+from audioid.search.trial import GIVEN_UP, TellEpochs, came_to, run
+from audioid.training.run import learn
 
 
 @pytest.mark.parametrize(
@@ -44,4 +49,28 @@ def test_a_trial_that_another_process_still_runs_is_waited_for(
         write_outcome(tmp_path, {"arm": "fft", "number": 0, "state": "complete", "value": 0.5, "epochs": 2})
     waiting.join(timeout=10)
     assert not waiting.is_alive()
-    assert capsys.readouterr().out == ""  # a run says its name first
+    assert capsys.readouterr().out == ""  # what trains tells of its recordings first
+
+
+@pytest.mark.parametrize("is_given_up", [True, False])
+def test_a_trial_that_is_given_up_is_not_told_as_out_of_patience(
+    is_given_up: bool, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lightning stops both in the same way; that nothing gets better for 3 epochs is told of the other alone."""
+    chosen = ["trainer.patience=0.3", "trainer.max_epochs=10", "trainer.best_by=val_accuracy", "optimizer.lr=1e-9"]
+    chosen += [
+        "trainer.accelerator=cpu",
+        "model.width=4",
+        "image.size=32",
+        "model.pretrained=none",
+        "scheduler=constant",
+    ]
+    settings = compose(["data=folder", f"data.root={tones}", f"store.root={tmp_path}", *chosen])
+    pruner = ThresholdPruner(upper=-1.0, n_warmup_steps=2) if is_given_up else NopPruner()
+    trial = optuna.create_study(direction="maximize", pruner=pruner).ask()
+    prepared = prepare_data(settings, Stopwatch(), device=device_of(settings))
+    telling = TellEpochs(trial, "accuracy/val")
+    learned = learn(settings, prepared, tmp_path / "run", [], Stopwatch(), [], telling)
+    assert learned
+    assert learned[2].epochs == (2 if is_given_up else 4)
+    assert ("trainer.patience is over" in capsys.readouterr().out) is not is_given_up
