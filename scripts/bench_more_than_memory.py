@@ -2,9 +2,11 @@
 
 Two processes train the default network on the same made pictures in the same shuffled batches, and take turns. One may
 hold a quarter of the pictures' bytes: a control group of Linux bounds it, the pages of files that it has read with it,
-so that what it reads comes from the disk. The other has all pictures in an array. `ratio` is the median over the turns
-of seconds from memory by seconds from the store. Each picture tells its number, by which rows that are wrong are
-counted. `growth_mib` is what the first process holds at the end more than after its first turn.
+so that what it reads comes from the disk: `share_from_disk` of the bytes in its turns. The other has all pictures in an
+array. `ratio` is the median over the turns of seconds from memory by seconds from the store, `first_ratio` that of the
+first turn, in which nothing has been read before. Each picture tells its number, which is its target too; rows that are
+not of the number asked for are counted as wrong, in training and in the validation at the end. `growth_mib` is what the
+first process holds at the end more than after its first turn.
 """
 
 import argparse
@@ -14,13 +16,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import md5
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,14 +71,38 @@ def stored(root: Path, count: int) -> object:
     return Store(root, max_bytes=10**12).rows(Stage("pictures", "1", {}, SHAPE), checksums, compute, shards=16)
 
 
+def forget(folder: Path) -> None:
+    """Has the system forget what it holds of the rows, which lie on the disk."""
+    os.sync()
+    for rows in folder.rglob("rows.npy"):
+        with rows.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def anonymous_mib() -> float:
     """What this process holds but pages of files."""
     return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
 
 
+def disk_mib() -> float:
+    """What this process has had read from the disk."""
+    return int(Path("/proc/self/io").read_text().split("\nread_bytes:")[1].split()[0]) / 2**20
+
+
+class Turn(NamedTuple):
+    """What a turn took, how many of its rows were wrong, what its process held after it, and read from the disk."""
+
+    seconds: float
+    wrong: int
+    held_mib: float
+    disk_mib: float
+
+
 def train(turns: Connection, root: Path, count: int, steps: int, group: Path | None) -> None:
-    """Trains so many steps whenever it is told to go on, and answers how long that took, how many rows were wrong, and
-    what the process holds, in MiB. In memory where there is no group to bound it."""
+    """Trains so many steps whenever it is told to go on, and validates at the end, and answers with a `Turn` each time.
+
+    In memory where there is no group to bound it.
+    """
     if group is not None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
     import torch
@@ -91,7 +118,7 @@ def train(turns: Connection, root: Path, count: int, steps: int, group: Path | N
     rows = stored(root, count)
     if group is None:
         datamodule.IN_MEMORY, datamodule.SHARE = sys.maxsize, 1
-    targets = np.arange(count) % CLASSES
+    targets = np.arange(count)
     tenth = count // 10
     parts = SplitIndices(np.arange(2 * tenth, count), np.arange(tenth), np.arange(tenth, 2 * tenth))
     clips = Clips(np.ones(count, dtype=np.intp))
@@ -99,33 +126,46 @@ def train(turns: Connection, root: Path, count: int, steps: int, group: Path | N
     chosen = dict(compose([]).model)
     network = build(chosen, in_channels=SHAPE[0], n_classes=CLASSES, image_size=SHAPE[1])
     optimizer = AdamW(network.parameters(), lr=0.001, fused=True)
-    batches = iter(data.train_dataloader())
-    turns.send(None)
-    while turns.recv():
-        wrong, begin = 0, time.perf_counter()
+    batches, unseen = iter(data.train_dataloader()), data.val_dataloader()
+
+    def count_wrong(images: torch.Tensor, numbers: torch.Tensor) -> int:
+        return int(((4096 * images[:, 0, 0, 0] + images[:, 0, 0, 1]).long() != numbers).sum())
+
+    def learn() -> int:
+        wrong = 0
         for _ in range(steps):
-            images, labels = next(batches)
-            numbers = (4096 * images[:, 0, 0, 0] + images[:, 0, 0, 1]).long()
-            wrong += int((numbers % CLASSES != labels).sum())
-            loss = functional.cross_entropy(network(images), labels)
+            images, numbers = next(batches)
+            wrong += count_wrong(images, numbers)
+            loss = functional.cross_entropy(network(images), numbers % CLASSES)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        turns.send((time.perf_counter() - begin, wrong, anonymous_mib()))
-    begin = time.perf_counter()
-    with torch.inference_mode():
-        judged = sum(len(network(images)) for images, _, _ in data.val_dataloader())
-    turns.send((time.perf_counter() - begin, judged, anonymous_mib()))
+        return wrong
+
+    @torch.inference_mode()
+    def judge() -> int:
+        wrong = 0
+        for images, numbers, _ in unseen:
+            wrong += count_wrong(images, numbers)
+            network(images)
+        return wrong
+
+    def turn(work: Callable[[], int]) -> Turn:
+        begin, disk = time.perf_counter(), disk_mib()
+        wrong = work()
+        return Turn(time.perf_counter() - begin, wrong, anonymous_mib(), disk_mib() - disk)
+
+    turns.send(None)
+    while turns.recv():
+        turns.send(turn(learn))
+    turns.send(turn(judge))
 
 
 def figures(folder: Path, count: int, steps: int, turns: int) -> dict[str, float]:
     stored(folder, count)
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        os.sync()
-        file.write("3")
     spawn = multiprocessing.get_context("spawn")
     limit = LIMIT
-    taken: dict[str, list[tuple[float, int, float]]] = {"store": [], "memory": []}
+    taken: dict[str, list[Turn]] = {"store": [], "memory": []}
     with bounded(limit) as group:
         sides: dict[str, tuple[Connection, BaseProcess]] = {}
         for name, bound in (("store", group), ("memory", None)):
@@ -135,6 +175,7 @@ def figures(folder: Path, count: int, steps: int, turns: int) -> dict[str, float
             there.close()
             here.recv()
             sides[name] = here, process
+        forget(folder)  # the one in memory has just read it all
         for go_on in [True] * turns + [False]:
             for name, (turn, _) in sides.items():
                 turn.send(go_on)
@@ -142,18 +183,20 @@ def figures(folder: Path, count: int, steps: int, turns: int) -> dict[str, float
         for _, process in sides.values():
             process.join()
     (store, memory), judged = (taken["store"][:-1], taken["memory"][:-1]), {name: taken[name][-1] for name in taken}
-    images = steps * BATCH
+    images, picture = steps * BATCH, 4 * float(np.prod(SHAPE))
     return {
         "pictures": count,
-        "bytes_of_the_pictures_by_the_limit": count * 4 * float(np.prod(SHAPE)) / limit,
-        "memory_images_per_second": images / median(seconds for seconds, _, _ in memory),
-        "store_images_per_second": images / median(seconds for seconds, _, _ in store),
-        "ratio": median(one / other for (one, _, _), (other, _, _) in zip(memory, store, strict=True)),
-        "validation_ratio": judged["memory"][0] / judged["store"][0],
-        "rows_read": turns * images + judged["store"][1],
-        "rows_wrong": sum(wrong for _, wrong, _ in store),
-        "most_held_mib": max(held for _, _, held in taken["store"]),
-        "growth_mib": taken["store"][-1][2] - taken["store"][0][2],
+        "bytes_of_the_pictures_by_the_limit": count * picture / limit,
+        "memory_images_per_second": images / median(turn.seconds for turn in memory),
+        "store_images_per_second": images / median(turn.seconds for turn in store),
+        "ratio": median(one.seconds / other.seconds for one, other in zip(memory, store, strict=True)),
+        "first_ratio": memory[0].seconds / store[0].seconds,
+        "validation_ratio": judged["memory"].seconds / judged["store"].seconds,
+        "share_from_disk": sum(turn.disk_mib for turn in store) * 2**20 / (turns * images * picture),
+        "rows_read": turns * images + count // 10,
+        "rows_wrong": sum(turn.wrong for turn in taken["store"]),
+        "most_held_mib": max(turn.held_mib for turn in taken["store"]),
+        "growth_mib": taken["store"][-1].held_mib - taken["store"][0].held_mib,
     }
 
 

@@ -88,7 +88,6 @@ def bare(settings: Settings, network: nn.Module, augment: nn.Module, data: Audio
     clock, size, chosen = Clock(), settings.data.batch_size, settings.optimizer
     budget = budget_of(settings.trainer, len(data.split.train), size)
     warmup = cast(CosineSettings, settings.scheduler).warmup
-    torch.use_deterministic_algorithms(False)  # which the run has set
     give_back_freed_memory()  # as a run does when it begins
     with clock():
         images, targets = (torch.from_numpy(rows[data.split.train]) for rows in (data.rows, data.targets))

@@ -122,19 +122,10 @@ class AudioDataModule(LightningDataModule):
         numbers = self.clips.rows(self.split.train)
         part = RowDataset(self.training_rows, self.targets[self.clips.owners], numbers)
         sampler = EpochSampler(self.training_clips, self.seed)
-        return training_dataloader(part, len(sampler), self.batch_size, sampler)
+        return dataloader(part, self.batch_size, sampler)
 
     def val_dataloader(self) -> DataLoader[Judged]:
         return eval_dataloader(self.rows, self.targets, self.clips, self.split.val, batch_size=self.batch_size)
-
-
-def training_dataloader(
-    part: Dataset[Batch], recordings: int, batch_size: int, sampler: Sampler[Any]
-) -> DataLoader[Batch]:
-    """The part in the order of the sampler, which gives a clip of each of so many recordings."""
-    # Batch normalisation cannot learn from a last batch of one.
-    alone = recordings % batch_size == 1 and recordings > 1
-    return _loader(part, batch_size, sampler, drop_last=alone)
 
 
 def eval_dataloader(
@@ -142,14 +133,14 @@ def eval_dataloader(
 ) -> DataLoader[Judged]:
     """The recordings `numbers` one after the other, each with all of its clips, about `batch_size` clips at a time."""
     part = RecordingDataset(rows, targets, numbers, clips)
-    return _loader(part, max(1, batch_size // int(part.clips.counts.max(initial=1))))
+    return dataloader(part, max(1, batch_size // int(part.clips.counts.max(initial=1))))
 
 
-def _loader(
-    part: Dataset[B], batch_size: int, sampler: Sampler[Any] | None = None, drop_last: bool = False
-) -> DataLoader[B]:
+def dataloader(part: Dataset[B], batch_size: int, sampler: Sampler[Any] | None = None) -> DataLoader[B]:
+    """All of the part in batches, in its own order or that of the sampler; how many of them an epoch takes is for the
+    trainer to say."""
     # Rows come from memory or from files as they are: worker processes would only add copies.
-    return DataLoader(part, batch_size, sampler=sampler, drop_last=drop_last, collate_fn=_as_it_is)
+    return DataLoader(part, batch_size, sampler=sampler, collate_fn=_as_it_is)
 
 
 def _as_it_is(batch: B) -> B:

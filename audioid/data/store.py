@@ -113,9 +113,12 @@ class StoredRows:
             yield
         except UnusableError as error:
             folder = self._folders[which]
-            with suppress(OSError):  # so that the next run makes the entry anew
-                (folder / "entry.json").unlink()
-            raise AudioidError(f"{folder}: {error}; start again, and it is made anew") from error
+            try:  # so that the next run makes the entry anew
+                (folder / "entry.json").unlink(missing_ok=True)
+                advice = "start again, and it is made anew"
+            except OSError:
+                advice = "it cannot be removed from here: remove it, or set store.root to a folder elsewhere"
+            raise AudioidError(f"{folder}: {error}; {advice}") from error
         except OSError as error:
             what = f"cannot be read ({error.strerror or error})"
             raise AudioidError(f"{self._folders[which]}: {what}; check its disk or set store.root elsewhere") from error

@@ -17,6 +17,7 @@ from audioid.schema import Settings
 from audioid.search.study import read_outcome, trial_in, write_outcome
 from audioid.training.allocator import keep_freed_memory
 from audioid.training.budget import budget_of
+from audioid.training.determinism import keep_order_of_products
 from audioid.training.fit import BEST_BY
 from audioid.training.loggers import opened
 from audioid.training.run import learn, quiet
@@ -63,6 +64,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
 def _run(settings: Settings, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     quiet()
     keep_freed_memory()
+    keep_order_of_products()
     watch = Stopwatch()
     monitor, best_is = BEST_BY[settings.trainer.best_by]
     with opened(settings.logger, folder) as loggers:

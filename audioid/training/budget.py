@@ -69,7 +69,7 @@ def budget_of(trainer: TrainerSettings, n_train: int, batch_size: int) -> Budget
     Raises:
         AudioidError: nothing is left of an epoch.
     """
-    batches = len_of_epoch(n_train, batch_size * trainer.devices)
+    batches = len_of_epoch(n_train, batch_size, trainer.devices)
     if isinstance(trainer.limit_train_batches, int):
         batches = min(batches, trainer.limit_train_batches)
     elif trainer.limit_train_batches is not None:
@@ -99,7 +99,10 @@ def budget_for_use(trainer: TrainerSettings, n_judged: int, n_all: int, batch_si
     return budget_of(trainer.model_copy(update={"max_epochs": None, "max_steps": steps}), n_all, batch_size)
 
 
-def len_of_epoch(n_train: int, batch_size: int) -> int:
-    """Batches of an epoch. A last one of one recording is left out: batch normalisation cannot learn from it."""
-    whole, rest = divmod(n_train, batch_size)
+def len_of_epoch(n_train: int, batch_size: int, devices: int) -> int:
+    """Batches of an epoch on each of the devices, over which Lightning spreads the recordings evenly.
+
+    A last one of one recording is left out: batch normalisation cannot learn from it.
+    """
+    whole, rest = divmod(math.ceil(n_train / devices), batch_size)
     return max(1, whole + (rest > 1))

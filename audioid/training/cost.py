@@ -17,12 +17,13 @@ DECODE_FILES, DECODE_SECONDS = 32, 0.3  # at most
 def cost(classifier: AudioClassifier, prepared: PreparedData, audio: AudioSettings) -> dict[str, float | int | None]:
     """Milliseconds to decode a file and to transform a clip (medians, warm), parameters, multiply-adds of an image.
 
-    A corpus without files has none to decode: None.
+    The classifier stays where it is, and clips are transformed there. A corpus without files has none to decode: None.
     """
     network, transform = classifier.network, classifier.transform
+    device = next(classifier.parameters()).device
     return {
         "decode_ms_per_file": round(decode_ms_per_file(prepared, audio), 3) if prepared.index.has_files else None,
-        "transform_ms_per_clip": round(milliseconds_per_clip(transform), 3),
+        "transform_ms_per_clip": round(milliseconds_per_clip(transform, device=device), 3),
         "parameters": sum(weights.numel() for weights in classifier.parameters()),
         "multiply_adds": multiply_adds(network, transform.channels, transform.image.size),
     }

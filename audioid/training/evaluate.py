@@ -12,6 +12,7 @@ from audioid.classifier import AudioClassifier, log_probabilities
 from audioid.data.datamodule import eval_dataloader
 from audioid.errors import DivergedError
 from audioid.pipeline.recordings import PreparedData
+from audioid.training.determinism import deterministic
 
 PARTS = ("train", "val", "test")
 MOST_KNOWN = 20_000  # recordings of the training part whose features are kept
@@ -95,6 +96,7 @@ def chosen_known(count: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).permutation(count)[:MOST_KNOWN])
 
 
+@deterministic()
 @torch.inference_mode()
 def judged(
     classifier: AudioClassifier,
@@ -112,7 +114,7 @@ def judged(
     done = 0
     for images, _, counts in batches:
         shown, logits = classifier.features_and_logits(images.to(device))
-        found.append(log_probabilities(logits.double(), counts.to(device)).cpu().numpy())
+        found.append(log_probabilities(logits.cpu().double(), counts).numpy())  # not every GPU has doubles
         shows_features &= shown is not None
         shown = (logits if shown is None else shown).flatten(1).float().cpu()
         means = torch.segment_reduce(shown, "mean", lengths=counts, axis=0).numpy()

@@ -17,12 +17,14 @@ from audioid import registry
 from audioid.classifier import AudioClassifier
 from audioid.data.datamodule import AudioDataModule
 from audioid.errors import AudioidError
+from audioid.pipeline.device import device_of
 from audioid.pipeline.recordings import PreparedData
 from audioid.program import program
 from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
 from audioid.training.budget import Budget
 from audioid.training.callbacks import Course, Curves, KeepBest, KeepLast, Patience, ProgressBar, ProgressLines
+from audioid.training.determinism import deterministic
 from audioid.training.module import ClassifierModule
 
 BEST_BY = {"val_loss": ("loss/val", "min"), "val_accuracy": ("accuracy/val", "max")}
@@ -104,7 +106,8 @@ def fit(
     )
     module = learning(classifier, augment, settings, prepared, progress)
     if settings.trainer.fast_dev_run:
-        trainer.fit(module, data)
+        with deterministic():
+            trainer.fit(module, data)
         print("  fast_dev_run: a batch of training and of validation went well; nothing was recorded", flush=True)
         return None
     epochs = _fit(module, data, trainer, folder, progress)
@@ -118,7 +121,8 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
     reached = progress.epochs
     try:
         if not progress.is_over(trainer.max_epochs or 0):
-            trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
+            with deterministic():
+                trainer.fit(module, data, ckpt_path=last if reached else None, weights_only=True)
             reached = trainer.current_epoch
             stop = trainer.early_stopping_callback
             if stop and stop.wait_count >= stop.patience and trainer.is_global_zero:
@@ -259,11 +263,9 @@ def trainer_of(
     """Lightning's trainer, which also shows how far it is."""
     chosen = settings.trainer
     callbacks = [*callbacks, ProgressBar() if sys.stdout.isatty() else ProgressLines()]
-    # Deterministic algorithms are wanted, but not that each new tensor be filled with NaN first: a twentieth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Trainer(
         max_epochs=budget.epochs,
-        accelerator=chosen.accelerator,
+        accelerator=device_of(settings),  # of `auto` Lightning would make another than all else is computed on
         devices=chosen.devices,
         strategy=chosen.strategy,
         precision=chosen.precision,
@@ -275,7 +277,6 @@ def trainer_of(
         logger=loggers,
         callbacks=callbacks,
         default_root_dir=folder,
-        deterministic=True,
         enable_model_summary=False,
         enable_progress_bar=False,
         log_every_n_steps=1,

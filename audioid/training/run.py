@@ -22,6 +22,7 @@ from audioid.training.begin import begun
 from audioid.training.budget import budget_of
 from audioid.training.build import build
 from audioid.training.cost import cost
+from audioid.training.determinism import keep_order_of_products
 from audioid.training.evaluate import Evaluation, calibrated, evaluate
 from audioid.training.everything import learn_everything
 from audioid.training.fit import Fitted, fit, read_progress
@@ -45,6 +46,7 @@ def run(settings: Settings, folder: Path, overrides: Sequence[str]) -> None:
     """
     quiet()
     keep_freed_memory()
+    keep_order_of_products()
     watch, memory = Stopwatch(), MemoryMeter()
     with opened(settings.logger, folder) as loggers, memory, watch("total"):
         device = device_of(settings)

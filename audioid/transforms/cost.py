@@ -11,7 +11,7 @@ SECONDS = 0.1
 
 
 def milliseconds_per_clip(
-    transform: TimeFrequencyTransform, *, batch_size: int = 64, repeats: int = 9, device: str = "cpu"
+    transform: TimeFrequencyTransform, *, device: torch.device, batch_size: int = 64, repeats: int = 9
 ) -> float:
     """Warm milliseconds per clip on `device`, which `transform` is on: the median of up to `repeats` batches of noise.
 

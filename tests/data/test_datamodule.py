@@ -76,11 +76,10 @@ def test_the_order_is_another_each_epoch_and_the_same_again() -> None:
     assert list(again) != orders[0]
 
 
-def test_a_last_batch_of_one_is_left_out_of_training_alone() -> None:
+def test_a_last_batch_of_one_is_judged_too() -> None:
     data = module(Source(), train=26)
-    assert [len(targets) for _, targets in batches_of(data, 0)] == [5] * 5
     whole = eval_dataloader(ROWS, TARGETS, ONE_EACH, data.split.train, batch_size=5)
-    assert sum(len(targets) for _, targets, _ in whole) == 26
+    assert [len(targets) for _, targets, _ in whole] == [5] * 5 + [1]
     assert list(eval_dataloader(ROWS, TARGETS, ONE_EACH, data.split.train[:0], batch_size=5)) == []
 
 

@@ -208,10 +208,11 @@ def test_rows_of_large_entries_are_checked_as_they_are_read(tmp_path: Path, monk
     assert_right(rows)
 
 
-def test_an_entry_that_is_cut_while_it_is_open_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit])
+def test_damage_to_an_entry_that_was_read_before_is_noticed(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     rows, _ = ask(tmp_path)
     assert_right(rows)
-    truncate(entries(tmp_path)[0] / "rows.npy")
+    damage(entries(tmp_path)[0] / "rows.npy")
     with pytest.raises(AudioidError, match=r"damaged \(row \d+\); start again"):
         rows[np.arange(len(rows))]
 
@@ -541,3 +542,18 @@ def test_read_only_disk(small_disk: Path) -> None:
     assert_right(rows, CHECKSUMS[:8])
     with pytest.raises(AudioidError, match=r"[Rr]ead-only file system; make it writable"):
         ask(small_disk)
+
+
+def test_nothing_is_promised_of_a_damaged_entry_that_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the store is shared to be read alone."""
+    rows, _ = ask(tmp_path)
+    flip_a_bit(entries(tmp_path)[0] / "rows.npy")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(AudioidError, match=r"is damaged \(row \d+\); it cannot be removed from here: .* store.root"):
+        rows[np.arange(len(rows))]

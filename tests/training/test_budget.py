@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 
 from audioid.config import compose
 from audioid.errors import AudioidError
 from audioid.schema import TrainerSettings
 from audioid.training.budget import Asked, Budget, asked, budget_for_use, budget_of
+from audioid.training.module import ClassifierModule
 from tests.conftest import Command
 
 QUICK = ["model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -44,6 +46,36 @@ def test_what_nobody_chose_goes_with_the_recordings(n: int) -> None:
     assert large.steps * 128 == pytest.approx(few.steps * 32, rel=0.15)
     summed = budget_of(DEFAULT.model_copy(update={"accumulate_grad_batches": 4}), n, 32)
     assert summed.epochs * summed.batches == pytest.approx(few.epochs * few.batches, rel=0.25)
+
+
+@given(st.integers(2, 600), st.integers(2, 32), st.integers(1, 8))
+@example(66, 32, 2)
+@example(97, 32, 2)
+def test_no_device_learns_from_a_last_batch_of_one_and_none_leaves_out_more(n: int, batch: int, devices: int) -> None:
+    """As Lightning spreads recordings over devices."""
+    batches = budget_of(trainer(max_epochs=1, devices=devices), n, batch).batches
+    for rank in range(devices):
+        numbers = list(DistributedSamplerWrapper(range(n), num_replicas=devices, rank=rank))
+        sizes = [len(numbers[start : start + batch]) for start in range(0, len(numbers), batch)]
+        assert 1 not in sizes[1:batches]
+        assert all(size == 1 for size in sizes[batches:])
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(5, [5, 5, 5]), (6, [6, 6, 4])])
+def test_lightning_takes_as_many_batches_as_an_epoch_has(
+    batch_size: int, sizes: list[int], tones: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 16 recordings; in fives the last would be alone."""
+    training_step, found = ClassifierModule.training_step, list[int]()
+
+    def watched(module: ClassifierModule, batch: Any) -> torch.Tensor:
+        found.append(len(batch[0]))
+        return training_step(module, batch)
+
+    monkeypatch.setattr(ClassifierModule, "training_step", watched)
+    chosen = ["data=folder", f"data.root={tones}", *QUICK, f"data.batch_size={batch_size}", "hydra.run.dir=run"]
+    assert command(*chosen, "trainer.max_epochs=2") == 0
+    assert found == 2 * sizes
 
 
 def test_epochs_where_somebody_asks_for_them() -> None:

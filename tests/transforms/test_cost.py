@@ -26,7 +26,7 @@ class Sleeper(torch.nn.Module):
 
 def measured(sleeper: Any, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> float:
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: sleeper.clock))
-    return cost.milliseconds_per_clip(sleeper, **arguments)
+    return cost.milliseconds_per_clip(sleeper, device=torch.device("cpu"), **arguments)
 
 
 def test_it_is_the_warm_time_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:

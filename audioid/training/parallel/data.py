@@ -15,7 +15,7 @@ from audioid.data.datamodule import (
     Numbers,
     RowDataset,
     RowSource,
-    training_dataloader,
+    dataloader,
 )
 
 Places = tuple[int, ...]  # one for each run
@@ -34,7 +34,7 @@ class ParallelDataModule(AudioDataModule):
         numbers = self.clips.rows(self.split.train)
         part = ParallelDataset(self.training_rows, self.targets[self.clips.owners], numbers, device)
         sampler = ParallelSampler(self.training_clips, self.seeds)
-        return training_dataloader(part, len(sampler), self.batch_size, sampler)
+        return dataloader(part, self.batch_size, sampler)
 
 
 class ParallelDataset(RowDataset):

@@ -15,6 +15,7 @@ from audioid.rules import refuse_needs_of_validation
 from audioid.schema import Settings
 from audioid.training.budget import Budget
 from audioid.training.callbacks import Course, Curves
+from audioid.training.determinism import deterministic
 from audioid.training.fit import Fitted, Progress, augmentation, choosing, learning, load_kept, trainer_of
 from audioid.training.parallel.callbacks import EachRun, RunInParallel
 from audioid.training.parallel.data import ParallelDataModule
@@ -70,7 +71,8 @@ def fit(
         seeds=[each.settings.seed for each in learners],
     )
     try:
-        trainer.fit(ParallelModule([run.module for run in runs]), data)
+        with deterministic():
+            trainer.fit(ParallelModule([run.module for run in runs]), data)
     except SystemExit as stop:
         print(f"Stopped in epoch {trainer.current_epoch + 1}; these seeds begin again", file=sys.stderr)
         raise SystemExit(130 if stop.code == 1 else stop.code) from None  # as of one run

@@ -14,6 +14,7 @@ from audioid.training.begin import begun
 from audioid.training.budget import budget_of
 from audioid.training.build import build, with_other_seed
 from audioid.training.cost import cost
+from audioid.training.determinism import keep_order_of_products
 from audioid.training.evaluate import Evaluation, calibrated, evaluate
 from audioid.training.fit import Fitted
 from audioid.training.loggers import go_on, opened
@@ -38,6 +39,7 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
     """
     quiet()
     keep_freed_memory()
+    keep_order_of_products()
     asked = plans[0].settings
     print(", ".join(plan.folder.name for plan in plans), flush=True)
     watch, memory = Stopwatch(), MemoryMeter()
@@ -86,7 +88,7 @@ def run(plans: Sequence[Plan]) -> list[AudioidError | None]:
                 except AudioidError as error:  # it diverged; the others did not
                     failed[number] = error
         with watch("record"):
-            figures = cost(classifiers[0], prepared, settings.audio)
+            figures = cost(judged[0][1].classifier, prepared, settings.audio) if judged else {}
             for plan, learner, outcome, evaluation, sure in judged:
                 record(plan.folder, learner.settings, prepared, learner.classifier, evaluation, sure)
                 log_evaluation(learner.loggers, evaluation, prepared.index.classes, outcome.epochs)
