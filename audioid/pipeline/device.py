@@ -12,7 +12,7 @@ def device_of(settings: Settings) -> str:
     """The device that `trainer.accelerator` stands for on this machine.
 
     Raises:
-        AudioidError: there is no such device, or not as many as are asked for.
+        AudioidError: there is no such device, or not as many as are asked for, or Slurm began another number of tasks.
     """
     wanted, devices = settings.trainer.accelerator, settings.trainer.devices
     has_gpu = torch.cuda.is_available()
@@ -22,11 +22,27 @@ def device_of(settings: Settings) -> str:
     there = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": os.cpu_count() or 1}[device]
     if devices > there:
         raise AudioidError(f"trainer.devices: {devices} are asked for, and {there} there; lower it")
+    if settings.trainer.strategy != "auto":
+        _refuse_other_tasks(devices)
     if settings.trainer.precision == "16-mixed" and device == "cpu":
         raise AudioidError("trainer.precision: 16-mixed needs a GPU; choose bf16-mixed or 32-true")
     if device == "cpu":
         _refuse_one_pixel(settings)
     return device
+
+
+def _refuse_other_tasks(devices: int) -> None:
+    """Before the pictures are made: Lightning asks after that, and would end in a traceback."""
+    from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+    try:
+        if SLURMEnvironment.detect():
+            SLURMEnvironment().validate_settings(num_devices=devices, num_nodes=1)
+    except (ValueError, RuntimeError) as error:
+        raise AudioidError(
+            f"trainer.devices: {devices}, as srun --nodes=1 --ntasks-per-node={devices} begins them, but Slurm began "
+            f"others ({str(error).partition(' HINT')[0]})"
+        ) from None
 
 
 def _refuse_one_pixel(settings: Settings) -> None:
