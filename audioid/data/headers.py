@@ -60,7 +60,7 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     fresh = _of_each(_read_header, root, names.take(new), FRESH)
     headers = pa.concat_tables([columns_of(kept, HEADER.names), fresh], promote_options="default")
     del kept, fresh
-    if not np.array_equal(rows, np.arange(len(rows))):  # else they would be there twice for a while
+    if not np.array_equal(rows, np.arange(len(headers))):  # else they would be there twice for a while
         headers = headers.take(rows)
     reason = pc.fill_null(headers["reason"], "")
     headers = headers.drop_columns("reason")

@@ -326,6 +326,17 @@ def test_unchanged_files_are_not_opened_again(
     assert headers.columns_of(headers.read_cache(next(cache.iterdir())), ["path"]).num_rows == len(changed.table) == 7
 
 
+@pytest.mark.parametrize("place", [0, 2, 5])
+def test_a_file_that_is_gone_is_forgotten_wherever_it_stood(place: int, corpus: Path, tmp_path: Path) -> None:
+    gone = paths(index_folder(corpus, cache=tmp_path / "cache"))[place]
+    (corpus / gone).unlink()
+    for _ in range(2):
+        left = index_folder(corpus, cache=tmp_path / "cache")
+        pd.testing.assert_frame_equal(left.table, index_folder(corpus).table)
+    kept = headers.columns_of(headers.read_cache(next((tmp_path / "cache").iterdir())), ["path"])
+    assert kept["path"].to_pylist() == paths(left)
+
+
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe\x00nonsense", b"\n", b"path,size\na,1\n"])
 def test_a_damaged_cache_is_made_anew(corpus: Path, tmp_path: Path, damage: bytes) -> None:
     cache = tmp_path / "cache"
