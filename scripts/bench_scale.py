@@ -3,8 +3,8 @@
 Each recording is a short file of its own. The commands are those that a user runs, one after another, and what one
 has kept the next may use: `index` reads the headers, and again; `split` parts the recordings in folds; `audit` looks
 for near-duplicates and all else; `prepare` fills the store; `train` runs an epoch; `compare` reads ten runs whose test
-parts are all recordings together; `identify` names all files by the network of `train`. A million recordings are read,
-split and compared alone.
+parts are all recordings together; `identify` names all files by the network of `train`. A million recordings, which are
+names of a few files, are read, split and compared alone.
 
 `exponent` is that by which the seconds have grown from the size before: 1 where ten times as many take ten times as
 long, less where the start of a command counts. Memory is the most that a process of the command has held, in MiB, but
@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from bench_comparison import ARMS, CLASSES, FOLDS, write_run  # type: ignore[import-not-found]
+from bench_index import link_recordings  # type: ignore[import-not-found]
 from numpy.random import default_rng
 from tabulate import tabulate
 
@@ -121,7 +122,7 @@ def measured(count: int, *, whole: bool) -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with get_context("spawn").Pool(1) as pool:  # so that this process stays small
-            pool.apply(write_recordings, (folder / "recordings", count))
+            pool.apply(write_recordings if whole else link_recordings, (folder / "recordings", count))
             pool.apply(write_runs, (folder / "runs", count))
         found = {}
         for step, command in commands(folder, count, whole=whole).items():

@@ -21,8 +21,8 @@ N_FFT, HOP = 1024, 512
 N_MELS, TIMES = 32, 8
 DECIBEL_RANGE = 60.0
 FOLDS, REPEATS = 5, 3
-# More rows than these are drawn from: equally many of each label, `TOGETHER` of each of its groups before more of any,
-# since a random split flatters by what else of a group it learns from; of so many labels that each may have two groups.
+# More rows than these are drawn from: equally many of each label, `TOGETHER` of a group at a time, since a random split
+# flatters by what else of a group it learns from; of so many labels that each may have two groups.
 MOST_ROWS, TOGETHER = 4000, 5
 
 
@@ -96,13 +96,14 @@ def _sample(targets: NDArray[np.int64], groups: NDArray[np.int64], seed: int) ->
     if len(targets) <= MOST_ROWS:
         return np.arange(len(targets))
     rng = np.random.default_rng(seed)
-    # Groups have one order for all labels, so that those which hold several are drawn for each of them.
-    table = pd.DataFrame({"target": targets, "group": rng.permutation(groups.max() + 1)[groups]})
-    table = table.iloc[rng.permutation(len(table))]
-    table["turn"] = table.groupby(["target", "group"]).cumcount() // TOGETHER
+    table = pd.DataFrame({"target": targets, "group": groups}).iloc[rng.permutation(len(targets))]
+    table["some"] = table.groupby(["target", "group"]).cumcount() // TOGETHER
     labels = table["target"].unique()[: MOST_ROWS // (2 * TOGETHER)]
-    in_turn = table[table["target"].isin(labels)].sort_values(["turn", "group"])
-    return np.sort(in_turn.groupby("target").head(MOST_ROWS // len(labels)).index.to_numpy())
+    table = table[table["target"].isin(labels)]
+    # For all labels in one order, so that groups which hold several are drawn for each of them.
+    some = table.groupby(["group", "some"]).ngroup().to_numpy()
+    table = table.iloc[np.argsort(rng.permutation(some.max() + 1)[some], kind="stable")]
+    return np.sort(table.groupby("target").head(MOST_ROWS // len(labels)).index.to_numpy())
 
 
 def mel_features(index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:

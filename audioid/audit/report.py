@@ -84,7 +84,7 @@ def sampled(seconds: "pd.Series[float]", properties: Sequence[Shortcut], splits:
         sentences.append(f"What a property tells of the label: {part}.")
     if isinstance(splits, Gap) and splits.drawn:
         part = f"{splits.rows:,} recordings drawn from {count:,}, equally from {splits.labels:,} labels"
-        sentences.append(f"What splits promise: {part} and evenly from their groups.")
+        sentences.append(f"What splits promise: {part}, some of a group at a time.")
     if count > ALL_WITH_ALL:
         sentences.append(
             f"Near duplicates: with more than {ALL_WITH_ALL:,} recordings each is compared with a few of similar sound "

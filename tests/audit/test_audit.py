@@ -183,7 +183,7 @@ def features_of_targets(index: Index, rows: NDArray[np.int64]) -> NDArray[np.flo
 
 @pytest.mark.parametrize(
     ("sizes", "fewest", "most"),
-    [([1000] * 10, 10, 10), ([9000] + [1] * 1000, 100, 700), ([170] * 56, 40, 50), ([40] * 250, 40, 50)],
+    [([1000] * 10, 10, 10), ([9000] + [1] * 1000, 20, 200), ([170] * 56, 20, 56), ([40] * 250, 20, 160)],
     ids=["few large", "one giant", "kits", "many"],
 )
 def test_splits_of_a_large_corpus_are_judged_on_a_bounded_part_of_its_groups(
@@ -201,6 +201,25 @@ def test_splits_of_a_large_corpus_are_judged_on_a_bounded_part_of_its_groups(
     assert 3 * 200 + 20 <= found.rows <= 800
     assert fewest <= found.groups <= most
     assert (found.random, found.grouped) == (1, 1)
+
+
+@pytest.mark.parametrize("sizes", [[150] * 8 + [1] * 1200, [200] * 12], ids=["among single ones", "large groups"])
+def test_a_drawn_part_shows_the_gap_of_the_whole(monkeypatch: pytest.MonkeyPatch, sizes: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = groups % 4
+    features = rng.normal(size=(len(sizes), 12))[groups] + 1.2 * np.eye(4, 12)[labels]
+    features += 0.4 * rng.normal(size=features.shape)
+    index = Index(Path(), pd.DataFrame({"path": "x", "label": [f"label {label}" for label in labels]}))
+    monkeypatch.setattr(probe, "mel_features", lambda index, rows: features[rows])
+    whole = gap(index, groups)
+    monkeypatch.setattr(probe, "MOST_ROWS", 800)
+    for seed in range(3):
+        drawn = gap(index, groups, seed=seed)
+        assert isinstance(whole, Gap)
+        assert isinstance(drawn, Gap)
+        assert (whole.drawn, drawn.drawn) == (False, True)
+        assert drawn.random - drawn.grouped > 0.5 * (whole.random - whole.grouped) > 0.05
 
 
 def test_an_audit_says_why_it_tells_nothing_of_splits(tmp_path: Path) -> None:
