@@ -217,6 +217,20 @@ def test_a_run_does_not_go_on_over_other_recordings(
     assert "recordings have changed" in capsys.readouterr().err
 
 
+def test_a_run_does_not_go_on_over_other_parts(
+    tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = on(tones, "hydra.run.dir=run", "split=grouped", "split.group=near_duplicates", "trainer.max_epochs=1")
+    assert command(*chosen) == 0
+    (kept,) = Path().rglob("near_duplicates/*.json")
+    groups = json.loads(kept.read_text())
+    assert command("resume=run", "trainer.max_epochs=2") == 0
+    kept.write_text(json.dumps([number // 2 for number in range(len(groups))]))
+    capsys.readouterr()
+    assert command("resume=run", "trainer.max_epochs=3") == 1
+    assert "parted otherwise" in capsys.readouterr().err
+
+
 def test_a_diverged_training_is_an_error_and_no_record(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

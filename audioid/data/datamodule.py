@@ -110,8 +110,8 @@ class AudioDataModule(LightningDataModule):
         self.digest, self.batch_size, self.seed = digest, batch_size, seed
 
     def state_dict(self) -> dict[str, str]:
-        """What a checkpoint keeps: which recordings these were."""
-        return {"digest": self.digest}
+        """What a checkpoint keeps: which recordings these were, and how they were parted."""
+        return {"digest": self.digest, "parts": self.split.digest}
 
     @property
     def training_clips(self) -> Clips:

@@ -1,5 +1,6 @@
 """Which recordings train, which choose the epoch, which judge; the same for the same seed on any machine."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -33,6 +34,14 @@ class SplitIndices:
     train: RowNumbers
     val: RowNumbers
     test: RowNumbers
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal parts alone."""
+        digest = hashlib.blake2b(digest_size=16)
+        for rows in (self.train, self.val, self.test):
+            digest.update(len(rows).to_bytes(8) + rows.astype("<i8").tobytes())
+        return digest.hexdigest()
 
 
 def split_problem(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:

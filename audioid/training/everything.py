@@ -48,7 +48,7 @@ def learn_everything(
     settings = settings.model_copy(update={"trainer": unwatched})
     print(f"  now from all {n_all} recordings, for use", flush=True)
     classifier = build(settings, everything)
-    progress = read_progress(folder / EVERYTHING, budget, prepared.index.digest)
+    progress = read_progress(folder / EVERYTHING, budget, everything)
     if not progress.epochs:
         progress = begun([classifier], settings)
     fitted = fit(

@@ -41,7 +41,6 @@ class Progress:
     epochs: int = 0
     max_epochs: tuple[int, ...] = ()
     ended_early: bool = False
-    digest: str | None = None  # of its recordings
     pretrained: dict[str, str] | None = None
     seconds: float = 0.0
 
@@ -153,14 +152,12 @@ def kept_epochs(folder: Path) -> int:
     return int(found["epoch"]) + 1
 
 
-def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
+def read_progress(folder: Path, budget: Budget, prepared: PreparedData) -> Progress:
     """What the run of this folder has behind it, which is to go on to the end of `budget`.
 
-    `digest` is that of its recordings.
-
     Raises:
-        AudioidError: the checkpoint is damaged, it is of other recordings, it is further than is asked for, or what is
-            asked for is longer epochs and no more of them.
+        AudioidError: the checkpoint is damaged, it is of other recordings or parts, it is further than is asked for, or
+            what is asked for is longer epochs and no more of them.
     """
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
@@ -170,19 +167,26 @@ def read_progress(folder: Path, budget: Budget, digest: str) -> Progress:
         missing = {"epoch", "state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers"} - set(found)
         if missing:
             raise KeyError(*sorted(missing))
-        course, recordings = found["course"], found["AudioDataModule"]["digest"]
+        course, learned = found["course"], found["AudioDataModule"]
+        same_recordings = learned["digest"] == prepared.index.digest
+        # Older checkpoints do not say how they were parted.
+        same_parts = learned.get("parts", prepared.split.digest) == prepared.split.digest
         reached = Progress(
             int(found["epoch"]) + 1,
             tuple(course["max_epochs"]),
             course["ended_early"],
-            recordings,
             course.get("pretrained"),  # older checkpoints do not say: there was no such choice
             course.get("seconds", 0.0),  # nor these
         )
     except Exception as error:
         raise AudioidError(f"{checkpoint}: is damaged; remove it to start this run again") from error
-    if reached.digest != digest:
+    if not same_recordings:
         raise AudioidError("resume: the recordings have changed since the run was stopped; start a new run")
+    if not same_parts:  # what it is to be judged on it may have learned from
+        raise AudioidError(
+            "resume: the recordings are parted otherwise than before the run was stopped, as where another version of "
+            "audioid finds other near-duplicates; start a new run"
+        )
     if reached.epochs > budget.epochs:
         raise AudioidError(
             f"trainer.{budget.asked.key}: {budget.epochs} epochs are less than the {reached.epochs} that the run in "

@@ -105,7 +105,7 @@ def learn(
     tell_beginning(prepared, asked, settings)
     classifier = build(settings, prepared)
     budget = budget_of(settings.trainer, len(prepared.split.train), settings.data.batch_size)
-    progress = read_progress(folder, budget, prepared.index.digest)
+    progress = read_progress(folder, budget, prepared)
     if not progress.epochs:
         progress = begun([classifier], settings)
     for logger in loggers:
