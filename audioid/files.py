@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 
 from audioid.errors import AudioidError
+
+MAY_NOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def path_argument(text: str) -> Path:
@@ -49,6 +52,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def where_allowed() -> Iterator[None]:
+    """A block that writes what can be made again; it is left where that may not be, as in a store shared to be read."""
+    try:
+        yield
+    except AudioidError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in MAY_NOT_WRITE:
+            raise
 
 
 @contextmanager

@@ -25,7 +25,9 @@ class NamedLines(TextIOBase):
         self.name, self.stream, self.begun = on_a_line(name), stream, ""
 
     def write(self, text: str) -> int:
-        *lines, self.begun = (self.begun + text).split("\n")
+        # With `\r` a bar begins its line anew.
+        *ended, self.begun = re.split("(?<=[\n\r])", self.begun + text)
+        lines = [line[:-1] for line in ended if line.endswith("\n") or line.strip()]
         self.stream.write("".join(f"{self.name} | {line}\n" for line in lines))
         return len(text)
 

@@ -1,4 +1,7 @@
-"""Index, decoding and splits: seconds and memory, on a folder of recordings, on a million names, on made headers."""
+"""Index, decoding and splits: seconds and memory, on a folder of recordings, on a million names, on made headers.
+
+Memory is that of the main process; those that read headers hold some 130 MiB each.
+"""
 
 import argparse
 import json
@@ -37,7 +40,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def memory_mib(field: str) -> float:
-    """`VmRSS` is what the process holds, `VmHWM` the most that it has held."""
+    """Of this process, not of those that it starts: `VmRSS` is what it holds, `VmHWM` the most that it has held."""
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) / 1024
 
 

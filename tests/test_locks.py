@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 import subprocess
 import time
 from multiprocessing.synchronize import Event
@@ -57,6 +58,9 @@ def test_a_store_that_may_only_be_read_is_read_without_a_lock(
         raise OSError(reason, "may not be written")
 
     monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(OSError, match="may not be written"):  # the lock alone, which is another user's
+        load_waveforms(settings, Stopwatch(), device="cpu")
+    monkeypatch.setattr(os, "access", lambda *_: False)
     found = load_waveforms(settings, Stopwatch(), device="cpu")
     numbers = np.arange(len(filled.stored))
     np.testing.assert_array_equal(found.stored[numbers], filled.stored[numbers])

@@ -32,6 +32,15 @@ def test_each_line_carries_the_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert errors == "cwt seed=0 | bad\n"
 
 
+def test_each_state_of_a_bar_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with named_lines("fft"):
+        print("\rindexing: 10%", end="")
+        print("\rindexing: 90%", end="")
+        print("\r" + " " * 13 + "\r", end="")
+        print("after")
+    assert capsys.readouterr().out == "fft | indexing: 10%\nfft | indexing: 90%\nfft | after\n"
+
+
 def test_what_was_begun_is_told_where_the_run_fails(capsys: pytest.CaptureFixture[str]) -> None:
     with suppress(ValueError), named_lines("fft\x1b[2J"):
         print("half", end="")

@@ -15,6 +15,7 @@ from audioid.comparison.records import LeftOut, Run, varying
 from audioid.comparison.spread import worth_telling
 from audioid.comparison.study import Comparison, Study, Summary, number_apart
 from audioid.comparison.words import Row
+from audioid.terminal import on_a_line
 
 SETTINGS_SHOWN = 20
 LEFT_OUT_SHOWN = 10
@@ -112,8 +113,14 @@ def paragraphs(study: Study, style: str) -> Iterator[str]:
 
 def written(table: Table, style: str) -> str:
     headers, rows = table
+    if style == "github":  # names are anybody's
+        rows = [[_escaped(cell) for cell in row] for row in rows]
     align = ["left", *["right"] * (len(headers) - 1)]
     return tabulate(rows, headers, tablefmt=style, disable_numparse=True, colalign=align if rows else None)
+
+
+def _escaped(cell: str) -> str:
+    return on_a_line(cell).replace("|", "\\|").replace("<", "&lt;")
 
 
 def left_out_paragraph(left_out: Sequence[LeftOut], root: Path) -> str | None:

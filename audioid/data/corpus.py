@@ -19,7 +19,7 @@ from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
 from audioid.data.split import PART_NAMES, SplitIndices, equal_across_parts, numbered, part_numbers, split
 from audioid.errors import AudioidError
-from audioid.files import replacing
+from audioid.files import replacing, where_allowed
 from audioid.locks import held
 from audioid.schema import (
     DataSettings,
@@ -177,14 +177,13 @@ def _near_duplicates_file(index: Index, cache: Path) -> Path:
 
 def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
     file = _near_duplicates_file(index, cache)
-    file.parent.mkdir(parents=True, exist_ok=True)
     with held(file.with_suffix(".lock"), "searches for near-duplicates"):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)
             if kept.shape == (len(index.table),):
                 return kept
         found = near_duplicates.near_duplicate_groups(index)
-        with replacing(file) as part:
+        with where_allowed(), replacing(file) as part:
             part.write_text(json.dumps(found.tolist()), encoding="utf-8")
     return found
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from audioid.data.audio import Unreadable, count_frames, open_recording
 from audioid.data.processes import on_all_cores
-from audioid.files import replacing
+from audioid.files import replacing, where_allowed
 
 # Path, size in bytes and times of change find a header again. Programs that tag or level sounds may put `mtime` back;
 # `ctime` tells that they were there (but on Windows, where it is the time of creation).
@@ -68,7 +68,8 @@ def read_headers(root: Path, paths: pd.Series, cache: Path | None) -> pd.DataFra
     if cache and not np.array_equal(rows[is_kept.to_numpy()], np.arange(n_known)):
         table = pa.table([*files.columns, *headers.columns], schema=KEPT).append_column("is_kept", is_kept)
         batches = table.to_batches(max_chunksize=WRITTEN)  # all at once would need as much memory again
-        write_cache(cache, (batch.filter(batch["is_kept"]).drop_columns("is_kept") for batch in batches))
+        with where_allowed():
+            write_cache(cache, (batch.filter(batch["is_kept"]).drop_columns("is_kept") for batch in batches))
     headers = headers.append_column("reason", reason)
     # Column by column: millions of rows shall not be there twice.
     return headers.to_pandas(split_blocks=True, self_destruct=True)

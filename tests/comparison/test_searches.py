@@ -17,6 +17,7 @@ from audioid.comparison.records import find_runs
 from audioid.comparison.report import compare
 from audioid.comparison.searches import LARGEST, SearchRecord, read_search
 from audioid.comparison.study import studies
+from audioid.comparison.tables import written
 from tests.comparison.made_search import search_of, write_search
 
 EVIL = "<script>alert(1)</script>"
@@ -185,6 +186,13 @@ def test_a_strange_record_runs_nothing_and_ends_nothing(sweep: Path, record: dic
         assert "<script" not in picture
     if EVIL in record["transforms"]["cwt"]["best"]["settings"]:
         assert [EVIL, EVIL, EVIL] in found.rows
+
+
+def test_a_cell_of_a_written_table_stays_one() -> None:
+    made = written((["arm", "value"], [["cwt", "a\n| b | <img src=x>\x1b[2J"]]), "github")
+    assert len(made.splitlines()) == 3
+    assert not {"\x1b", "<"} & set(made)
+    assert made.count("|") - made.count("\\|") == 9
 
 
 def test_a_figure_shows_the_keys_that_matter_most() -> None:

@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import shutil
@@ -350,6 +351,26 @@ def test_a_damaged_cache_is_made_anew(corpus: Path, tmp_path: Path, damage: byte
         pd.testing.assert_frame_equal(index_folder(corpus, cache=cache).table, first.table)
         assert file.read_bytes() == whole
     assert list(cache.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_cache_that_may_not_be_written_is_done_without(
+    reason: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_folder(corpus, cache=tmp_path / "cache")
+    record(corpus / "kick" / "new.wav")
+    names = opened(monkeypatch)
+
+    def refuse(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    if reason == errno.ENOSPC:
+        with pytest.raises(AudioidError, match="No space left"):
+            index_folder(corpus, cache=tmp_path / "cache")
+    else:
+        assert len(index_folder(corpus, cache=tmp_path / "cache").table) == 7
+    assert names == ["new.wav"]
 
 
 def test_a_cache_of_another_version_is_made_anew(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
