@@ -55,8 +55,9 @@ def disagreements(recordings: Recordings, pair: Mapping[str, Tally]) -> list[Dis
     """Of two arms: by how far the shares of runs that are right lie apart, and then the label's probabilities."""
     labels = np.array(recordings.labels)
     rows = np.arange(len(labels))
+    judged = np.array([tally.judged for tally in pair.values()])
     with np.errstate(invalid="ignore"):
-        right = np.array([tally.votes[rows, labels] / tally.judged for tally in pair.values()])
+        right = np.array([tally.votes[rows, labels] for tally in pair.values()]) / judged
     probability = np.array([mean_probabilities([tally]) for tally in pair.values()])
     apart = np.flatnonzero((right.max(axis=0) > 0.5) & (right.min(axis=0) < 0.5))  # never where one is NaN
     of_label = probability[:, rows, labels]
@@ -69,7 +70,7 @@ def disagreements(recordings: Recordings, pair: Mapping[str, Tally]) -> list[Dis
                 name: Opinion(
                     name=recordings.classes[tally.votes[number].argmax()],
                     right=float(right[place, number]),
-                    runs=int(tally.judged[number]),
+                    runs=int(judged[place, number]),
                     probability=float(of_label[place, number]),
                 )
                 for place, (name, tally) in enumerate(pair.items())
