@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
@@ -25,6 +26,19 @@ def stays_below(path: str) -> bool:
     """Whether a path, as any system may read it, stays below the folder that it is joined to."""
     readings = PurePosixPath(path), PureWindowsPath(path)
     return not any(each.anchor or ".." in each.parts for each in readings)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes `folder` where there is none, before work whose result goes there.
+
+    Raises:
+        AudioidError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise AudioidError(f"{folder}: {error.strerror or error}; choose a folder that can be written") from error
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from audioid.audit.probe import Gap, gap
 from audioid.audit.report import Audit, audit, plain, text, write
 from audioid.audit.shortcuts import PROPERTIES, shortcuts
 from audioid.commands.audit import grouped_training
+from audioid.commands.audit import main as run_audit
 from audioid.config import compose
 from audioid.data.index import Index, index_folder
 from audioid.errors import AudioidError
@@ -372,6 +373,21 @@ def test_out_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AudioidError, match="choose a folder"):
         write(audit(index, COMMAND), index, tmp_path / "file")
+
+
+def test_out_that_cannot_be_written_is_told_before_any_work(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "audit", lambda *_: pytest.fail("works for nothing"))
+    (tmp_path / "file").write_text("")
+    chosen = ["data=folder", f"store.root={tmp_path / 'cache'}", f"data.root={corpus}"]
+    monkeypatch.setattr(sys, "argv", ["audit.py", *chosen, "--out", str(tmp_path / "file")])
+    assert run_audit() == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file'}: File exists; choose a folder that can be written\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"file"}
+    monkeypatch.setattr(sys, "argv", ["audit.py", *chosen[:2], "data.root=none", "--out", str(tmp_path / "out")])
+    assert run_audit() == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_groups_of_the_corpus_are_joined_with_near_duplicates(corpus: Path) -> None:
