@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
 from audioid.audit.shortcuts import Shortcut, shortcuts
+from audioid.data.corpus import large_group
 from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.data.resemblance import ALL_WITH_ALL
 from audioid.data.split import numbered
 from audioid.files import replacing
+from audioid.schema import SplitSettings
 
 # Cases of one kind that the terminal names; audit.json holds all.
 SHOWN = 5
@@ -42,16 +45,17 @@ class Audit:
     findings: list[Finding]
     classes: pd.DataFrame
     balance: list[str]
+    large_group: str | None
     shortcuts: list[Shortcut]
     gap: Gap | str | None
     sampled: list[str]
     seconds: float
 
 
-def audit(index: Index, command: str) -> Audit:
+def audit(index: Index, split: SplitSettings, command: str) -> Audit:
     """Measure and check every recording of the index. Groups are those of the index joined with near duplicates.
 
-    `command` trains on this corpus with these groups kept together.
+    `command` trains on this corpus with these groups kept together, in parts as large as `split` says.
     """
     begin = time.perf_counter()
     table = pd.concat([index.table, measure(index)], axis=1)
@@ -60,7 +64,10 @@ def audit(index: Index, command: str) -> Audit:
     if given is not None:
         groups = joined(numbered(given), groups)
     classes = class_table(table, groups)
-    properties, splits = shortcuts(table), gap(index, groups)
+    with warnings.catch_warnings():
+        # Labels are classes, however many there are of few recordings.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        properties, splits = shortcuts(table), gap(index, groups)
     findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)
     return Audit(
         root=str(index.root),
@@ -69,6 +76,7 @@ def audit(index: Index, command: str) -> Audit:
         findings=[finding for finding in findings if finding.cases],
         classes=classes,
         balance=balance_warnings(classes),
+        large_group=large_group(index, groups, split.model_copy(update={"name": "grouped"})),
         shortcuts=properties,
         gap=splits,
         sampled=sampled(table["seconds"], properties, splits),
@@ -124,6 +132,7 @@ def plain(found: Audit) -> dict[str, Any]:
         "findings": {finding.key: finding for finding in found.findings},
         "classes": classes.to_dict("records"),
         "balance": found.balance,
+        "large_group": found.large_group,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
         "gap": asdict(found.gap) if isinstance(found.gap, Gap) else None,
         "no_gap": found.gap if isinstance(found.gap, str) else None,
@@ -141,9 +150,13 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
             detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
             lines.append((not each.natural, "; ".join([alone, *detail])))
     if isinstance(found.gap, str):
-        lines.append((False, f"A random split cannot be compared with one that keeps groups together: {found.gap}"))
+        # Then no split keeps groups together and has each label in each part.
+        is_refused = int((found.classes["groups"] > 1).sum()) < 2
+        compared = f"A random split cannot be compared with one that keeps groups together: {found.gap}"
+        lines.append((is_refused, f"{compared}; split=grouped refuses to train" if is_refused else compared))
     elif found.gap:
         lines.append((found.gap.random - found.gap.grouped >= LARGE_GAP, gap_sentence(found.gap, found.groups_from)))
+    lines += [(True, found.large_group)] if found.large_group else []
     lines += [(False, warning) for warning in found.balance]
     return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found")]
 

@@ -27,7 +27,7 @@ def work() -> None:
     from audioid.data.corpus import read_corpus
 
     index = read_corpus(settings.data, Path(settings.store.root).expanduser())
-    found = audit(index, grouped_training(arguments.overrides))
+    found = audit(index, settings.split, grouped_training(arguments.overrides))
     print(text(found))
     write(found, index, arguments.out)
     print(f"\nWritten to {arguments.out}: audit.html and audit.json")

@@ -63,8 +63,9 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
         AudioidError: as `parts_of`.
     """
     found, groups = _parted(index, settings, cache)
-    if groups is not None and settings.name in ("grouped", "kfold"):
-        _warn_of_large_group(index, groups, settings)
+    is_grouped = groups is not None and settings.name in ("grouped", "kfold")
+    if is_grouped and (sentence := large_group(index, groups, settings)):
+        logger.warning(sentence)
     if pairs := equal_across_parts(found, index.table["checksum"]):
         named = [
             f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
@@ -80,8 +81,8 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
     return _with_fewer(found, groups, index, settings)
 
 
-def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> None:
-    """Warn of the largest group where it has more recordings than any part shall have."""
+def large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> str | None:
+    """A sentence on the largest of the `groups` `(rows,)` where it has more recordings than any part shall have."""
     numbers = numbered(groups)
     sizes = np.bincount(numbers)
     of_largest = index.table.iloc[np.flatnonzero(numbers == sizes.argmax())]
@@ -89,17 +90,15 @@ def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSett
     drawn = max(train_fraction, settings.val_fraction, settings.test_fraction)
     share = 1 / settings.folds if settings.name == "kfold" else drawn
     if len(of_largest) < share * len(groups) + 1:
-        return
-    path, name = of_largest[["path", "group"]].iloc[0]
-    logger.warning(
-        "split=%s: %s has %d of %d recordings, more than any part should have (%.0f), so parts are uneven; "
-        "look whether all of them belong together, and have smaller groups%s",
-        settings.name,
-        f"group '{name}'" if settings.group == "index" else f"the group that holds {path}",
-        len(of_largest),
-        len(groups),
-        share * len(groups),
-        " or lower split.folds" * (settings.name == "kfold"),
+        return None
+    names, path = of_largest["group"].unique(), of_largest["path"].iloc[0]
+    who = f"group '{names[0]}'" if len(names) == 1 and names[0] else f"the group that holds {path}"
+    outcome = "parts are uneven" if len(sizes) > 1 else "nothing can be parted"
+    remedy = " or lower split.folds" if settings.name == "kfold" else ""
+    return (
+        f"split={settings.name}: {who} has {len(of_largest):,} of {len(groups):,} recordings, more than any part "
+        f"should have ({share * len(groups):,.0f}), so {outcome}; "
+        f"look whether all of them belong together, and have smaller groups{remedy}"
     )
 
 

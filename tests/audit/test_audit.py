@@ -30,6 +30,7 @@ from audioid.data.index import Index, index_folder
 from audioid.errors import AudioidError
 
 RATE = 16000
+SPLIT = compose([]).split
 COMMAND = "python train.py data.root='<b> & c' split=grouped"
 
 
@@ -207,10 +208,33 @@ def test_splits_of_a_large_corpus_are_judged_on_a_bounded_part_of_its_groups(
 def test_an_audit_says_why_it_tells_nothing_of_splits(tmp_path: Path) -> None:
     for number in range(8):
         save(tmp_path / "ab"[number % 2] / f"kit{number % 2}_{number}.wav", noise(number))
-    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), COMMAND)
+    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), SPLIT, COMMAND)
     reason = "fewer than two labels have recordings of two groups"
     assert f"cannot be compared with one that keeps groups together: {reason}" in text(found)
     assert (plain(found)["gap"], plain(found)["no_gap"]) == (None, reason)
+    (line,) = [line for line in text(found).splitlines() if reason in line]
+    assert line.startswith("!!")
+
+
+@pytest.mark.parametrize(("of_giant", "consequence"), [(33, "parts are uneven"), (36, "nothing can be parted")])
+def test_a_group_larger_than_any_part_is_warned_of(tmp_path: Path, of_giant: int, consequence: str) -> None:
+    for number in range(36):
+        kit = 1 if number < of_giant else number
+        save(tmp_path / "ab"[number % 2] / f"kit{kit}_{number}.wav", noise(number))
+    found = audit(index_folder(tmp_path, group_pattern=r"kit(\d+)_"), SPLIT, COMMAND)
+    (line,) = [line for line in text(found).splitlines() if "more than any part" in line]
+    assert line.startswith(f"!! split=grouped: group '1' has {of_giant} of 36 recordings")
+    assert consequence in line
+    assert plain(found)["large_group"] == line.removeprefix("!! ")
+    assert "refuses to train" in text(found) if of_giant == 36 else "refuses" not in text(found)
+
+
+def test_many_labels_of_two_recordings_are_classes_to_sklearn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    for number in range(60):
+        save(tmp_path / f"label{number // 2}" / f"{number}.wav", noise(number, 0.1 + number / 300))
+    found = audit(index_folder(tmp_path, group_pattern=r"label(\d)"), SPLIT, COMMAND)
+    assert found.shortcuts
+    assert not [each for each in recwarn if "regression" in str(each.message)]
 
 
 def test_drawn_recordings_of_which_no_two_are_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +288,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    found = audit(index, COMMAND)
+    found = audit(index, SPLIT, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content == json.loads(json.dumps(plain(found), default=asdict))
@@ -293,7 +317,7 @@ def test_very_many_cases_are_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     case = Case(["a.wav", "b.wav"], ["x", "x"], "likeness 0.90")
     cases = [case] * 20_000
     near = Finding("near", "Near duplicates", "Twice.", False, cases)
-    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], [], None, [], 1.0)
+    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], None, [], None, [], 1.0)
     index = Index(tmp_path, pd.DataFrame())
     tracemalloc.start()
     write(found, index, tmp_path)
@@ -324,7 +348,7 @@ class Tags(HTMLParser):
 
 def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    write(audit(index, COMMAND), index, tmp_path)
+    write(audit(index, SPLIT, COMMAND), index, tmp_path)
     page = Tags((tmp_path / "audit.html").read_text())
     assert "script" not in page.tags
     assert NASTY.replace("/", "") in page.text
@@ -337,14 +361,14 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = index_folder(corpus)
-    whole = audit(index, COMMAND)
+    whole = audit(index, SPLIT, COMMAND)
     assert whole.sampled == []
     assert report.SAMPLED not in text(whole)
     monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 20)
     monkeypatch.setattr(probe, "MOST_ROWS", 20)
     monkeypatch.setattr(report, "ALL_WITH_ALL", 30)
     monkeypatch.setattr(report, "LONGEST_SECONDS", 0.2)
-    found = audit(index, COMMAND)
+    found = audit(index, SPLIT, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     page = Tags((tmp_path / "audit.html").read_text()).text
@@ -362,7 +386,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
 def test_a_clean_corpus(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path / "ab"[number % 2] / f"{number}.wav", noise(number))
-    found = audit(index_folder(tmp_path), COMMAND)
+    found = audit(index_folder(tmp_path), SPLIT, COMMAND)
     assert found.findings == []
     assert found.gap is None
     assert "Nothing suspicious was found" in text(found)
@@ -372,7 +396,7 @@ def test_out_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
     (tmp_path / "file").write_text("")
     with pytest.raises(AudioidError, match="choose a folder"):
-        write(audit(index, COMMAND), index, tmp_path / "file")
+        write(audit(index, SPLIT, COMMAND), index, tmp_path / "file")
 
 
 def test_out_that_cannot_be_written_is_told_before_any_work(
@@ -391,7 +415,7 @@ def test_out_that_cannot_be_written_is_told_before_any_work(
 
 
 def test_groups_of_the_corpus_are_joined_with_near_duplicates(corpus: Path) -> None:
-    found = audit(index_folder(corpus, group_pattern=r"/(\d)\.wav"), COMMAND)
+    found = audit(index_folder(corpus, group_pattern=r"/(\d)\.wav"), SPLIT, COMMAND)
     assert found.groups_from == "the index and near duplicates"
     # 0 to 9 are in both folders; those of 3 and 4 have near duplicates, which are no groups of their own.
     assert found.classes["groups"].tolist() == [12, 16]
