@@ -3,7 +3,8 @@
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, listed, recording_findings
+from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
 from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
@@ -22,11 +23,16 @@ from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.data.resemblance import ALL_WITH_ALL
 from audioid.data.split import numbered
+from audioid.errors import listed
 from audioid.files import replacing
 from audioid.schema import SplitSettings
 
 # Cases of one kind that the terminal names; audit.json holds all.
 SHOWN = 5
+# Values of a property that are named in the summary, and in its row; audit.json holds all.
+SHOWN_IN_SUMMARY, SHOWN_IN_ROW = 3, 8
+# Classes of each kind, the largest, the smallest and those with most cases, where not all are shown.
+CLASSES_SHOWN = 8
 SAMPLED = "Of a part, not of all"
 # A gap between random and grouped split that is worth a warning.
 LARGE_GAP = 0.05
@@ -147,7 +153,9 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
     for each in found.shortcuts:
         if each.warning:
             alone = f"{each.accuracy:.0%} of the labels show in the {each.title} alone (chance: {each.chance:.0%})"
-            detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
+            detail = (
+                ["this may belong to the sounds themselves"] if each.natural else _first(each.telling, SHOWN_IN_SUMMARY)
+            )
             lines.append((not each.natural, "; ".join([alone, *detail])))
     if isinstance(found.gap, str):
         # Then no split keeps groups together and has each label in each part.
@@ -170,8 +178,16 @@ def gap_sentence(found: Gap, groups_from: str) -> str:
     )
 
 
+def _first(sentences: Sequence[str], most: int) -> list[str]:
+    more = len(sentences) - most
+    return [*sentences[:most], *[f"and {more:,} more"] * (more > 0)]
+
+
 def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
     """The tables of the report: title, headers, rows of text."""
+    cases = Counter(label for finding in found.findings for case in finding.cases for label in set(case.labels))
+    shown = _classes_shown(found.classes, cases)
+    part = f" ({len(shown)} of {len(found.classes):,}: the largest, the smallest, and those with most cases"
     classes = [
         [
             str(row.label),
@@ -179,23 +195,44 @@ def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
             f"{row.groups:,}",
             f"{row.seconds_median:.2f} ({row.seconds_min:.2f} to {row.seconds_max:.2f})",
             f"{row.level_median:.0f} ({row.level_min:.0f} to {row.level_max:.0f})",
+            f"{cases[row.label]:,}" if cases[row.label] else "",
         ]
-        for row in found.classes.itertuples()
+        for row in shown.itertuples()
     ]
+    headers = ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS", "cases"]
     properties = [
         [
             each.title,
             f"{each.accuracy:.0%}",
             f"{each.chance:.0%}",
             "may be natural" if each.warning and each.natural else "WARNING" if each.warning else "",
-            "; ".join(each.telling),
+            "; ".join(_first(each.telling, SHOWN_IN_ROW)),
         ]
         for each in found.shortcuts
     ]
     return [
-        ("Classes", ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS"], classes),
-        ("What one property alone tells of the label", ["property", "accuracy", "chance", "", "values"], properties),
+        ("Classes" + f"{part}; audit.json has all)" * (len(shown) < len(found.classes)), *_filled(headers, classes)),
+        (
+            "What one property alone tells of the label",
+            *_filled(["property", "accuracy", "chance", "verdict", "values"], properties),
+        ),
     ]
+
+
+def _classes_shown(classes: pd.DataFrame, cases: Mapping[str, int]) -> pd.DataFrame:
+    """The rows of all classes, or of those that matter most, the largest first."""
+    order = classes.sort_values(["recordings", "label"], ascending=[False, True])
+    if len(order) <= 3 * CLASSES_SHOWN:
+        return classes
+    by_cases = sorted((label for label in order["label"] if cases.get(label)), key=lambda label: -cases[label])
+    matters = {*order["label"][:CLASSES_SHOWN], *order["label"][-CLASSES_SHOWN:], *by_cases[:CLASSES_SHOWN]}
+    return order[order["label"].isin(matters)]
+
+
+def _filled(headers: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The columns in which some row has something."""
+    filled = [column for column in range(len(headers)) if any(row[column] for row in rows)]
+    return [headers[column] for column in filled], [[row[column] for column in filled] for row in rows]
 
 
 def text(found: Audit) -> str:
@@ -213,6 +250,6 @@ def text(found: Audit) -> str:
         parts.append("\n".join(lines))
     for title, headers, rows in sections(found):
         if rows:
-            widths = [None] * (len(headers) - 1) + [60]
+            widths = [60 if header == "values" else None for header in headers]
             parts.append(f"{title}\n{tabulate(rows, headers, maxcolwidths=widths, disable_numparse=True)}")
     return "\n\n".join(parts)

@@ -1,10 +1,11 @@
 """The audit on corpora that the tests make, whose defects are known."""
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from scipy.signal import firwin, lfilter
 
 from audioid.audit import probe, report
 from audioid.audit import shortcuts as shortcuts_module
-from audioid.audit.checks import Case, Finding, balance_warnings, recording_findings
+from audioid.audit.checks import Case, Finding, balance_warnings, class_table, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
 from audioid.audit.probe import Gap, gap
-from audioid.audit.report import Audit, audit, plain, text, write
-from audioid.audit.shortcuts import PROPERTIES, shortcuts
+from audioid.audit.report import Audit, audit, plain, sections, text, write
+from audioid.audit.shortcuts import PROPERTIES, Shortcut, shortcuts
 from audioid.commands.audit import grouped_training
 from audioid.commands.audit import main as run_audit
 from audioid.config import compose
@@ -133,6 +134,59 @@ def test_lengths_that_differ_are_called_natural() -> None:
     (warned,) = [each for each in shortcuts(table) if each.warning]
     assert (warned.title, warned.natural) == ("length", True)
     assert warned.telling[0].startswith("c: mostly 5.")
+
+
+def test_numbers_of_a_range_are_plain() -> None:
+    table = made_table(lambda label, random: 44100)
+    table["cutoff"] = 2750 + default_rng(0).uniform(0, 100, len(table)).round(2)
+    table.loc[table["label"].isin(["a", "b"]), "cutoff"] += 10000
+    table.loc[table["label"] == "c", "cutoff"] = 2700.0
+    (found,) = [each for each in shortcuts(table) if each.warning]
+    assert re.fullmatch(r"c: mostly 2,700 Hz \(median of all 7,[78]\d\d\)", found.telling[0])
+    assert re.fullmatch(r"[ab]: mostly 12,7\d\d to 12,8\d\d Hz \(median of all 7,[78]\d\d\)", found.telling[1])
+
+
+def found_in(**parts: object) -> Audit:
+    """An audit of the classes x and y that found nothing but the given."""
+    classes = class_table(
+        pd.DataFrame({"label": ["x", "y"], "path": "", "seconds": 1.0, "level_dbfs": -20.0}), np.arange(2)
+    )
+    nothing = Audit("root", 2, "near duplicates", [], classes, [], None, [], None, [], 1.0)
+    return replace(nothing, **parts)  # type: ignore[arg-type]
+
+
+def test_the_summary_names_few_values_and_says_how_many_more() -> None:
+    telling = [f"{rate} Hz: only in x: 5 files" for rate in range(10)]
+    rate = Shortcut("sample rate", 0.9, 0.5, 0.5, True, False, telling, 2, 2, False)
+    page = text(found_in(shortcuts=[rate]))
+    (line,) = [line for line in page.splitlines() if line.startswith("!!")]
+    assert line.endswith(f"{telling[2]}; and 7 more")
+    row = " ".join(page.partition("What one property")[2].split())
+    assert f"{telling[7]}; and 2 more" in row
+
+
+def test_of_many_classes_those_are_shown_that_matter() -> None:
+    sizes = {f"label{number:03}": 1000 - number for number in range(150)}
+    table = pd.DataFrame({"label": np.repeat(list(sizes), list(sizes.values()))})
+    classes = class_table(table.assign(path="", seconds=1.0, level_dbfs=-20.0), np.arange(len(table)))
+    case = Case(["a.wav", "b.wav"], ["label070", "label071"], "likeness 0.90")
+    found = found_in(classes=classes, findings=[Finding("near", "Near", "Twice.", False, [case, case])])
+    title, headers, rows = sections(found)[0]
+    assert title.startswith("Classes (18 of 150: ")
+    numbers = [*range(8), 70, 71, *range(142, 150)]
+    assert [row[0] for row in rows] == [f"label{number:03}" for number in numbers]
+    assert [row[headers.index("cases")] for row in rows if row[0] in case.labels] == ["2", "2"]
+    assert len(plain(found)["classes"]) == 150
+
+
+def test_no_column_of_a_table_is_empty_or_without_a_heading() -> None:
+    found = found_in(shortcuts=[Shortcut("level", 0.5, 0.5, 0.5, False, True, [], 2, 2, False)])
+    assert [headers for _, headers, _ in sections(found)] == [
+        ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS"],
+        ["property", "accuracy", "chance"],
+    ]
+    found = found_in(shortcuts=[Shortcut("level", 0.9, 0.5, 0.5, True, False, ["x: 5"], 2, 2, False)])
+    assert sections(found)[1][1] == ["property", "accuracy", "chance", "verdict", "values"]
 
 
 def test_a_rare_label_s_own_rate_is_seen_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
