@@ -42,8 +42,10 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, remedy: str = "choose a folder that can be written") -> Iterator[Path]:
     """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
+
+    `remedy` says what to do where it cannot be written.
 
     Raises:
         AudioidError: `path` is a folder, or the one that holds it cannot be made or written.
@@ -59,7 +61,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         # On Windows a file that a program shows, such as a table, cannot be replaced.
         advice = "close it where it is open, or " if isinstance(error, PermissionError) and path.exists() else ""
-        raise AudioidError(f"{path}: {error.strerror or error}; {advice}choose a folder that can be written") from error
+        raise AudioidError(f"{path}: {error.strerror or error}; {advice}{remedy}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -195,7 +195,7 @@ def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
             f"{row.groups:,}",
             f"{row.seconds_median:.2f} ({row.seconds_min:.2f} to {row.seconds_max:.2f})",
             f"{row.level_median:.0f} ({row.level_min:.0f} to {row.level_max:.0f})",
-            f"{cases[row.label]:,}" if cases[row.label] else "",
+            f"{cases[str(row.label)]:,}" if cases[str(row.label)] else "",
         ]
         for row in shown.itertuples()
     ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audioid.code_version import sources_version
 from audioid.data import audio, near_duplicates, resemblance, synthetic
+from audioid.data.entry import STORE_ELSEWHERE, disk_errors
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
@@ -42,10 +43,13 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
     """The index of a folder, of a manifest, or of the built-in corpus, which is written under `cache` once.
 
     Raises:
-        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`; the sounds are in no files.
+        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`; `cache` cannot be made; the sounds
+            are in no files.
     """
     if isinstance(data, GeneratedDataSettings):
         raise AudioidError("data=generated: its sounds are in no files; choose data=folder, manifest or synthetic")
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
     headers, root = cache / "headers", corpus_root(data, cache)
     if isinstance(data, ManifestDataSettings):
         file = Path(data.file).expanduser()
@@ -63,8 +67,8 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
         AudioidError: as `parts_of`.
     """
     found, groups = _parted(index, settings, cache)
-    is_grouped = groups is not None and settings.name in ("grouped", "kfold")
-    if is_grouped and (sentence := large_group(index, groups, settings)):
+    keeps_together = settings.name in ("grouped", "kfold")
+    if groups is not None and keeps_together and (sentence := large_group(index, groups, settings)):
         logger.warning(sentence)
     if pairs := equal_across_parts(found, index.table["checksum"]):
         named = [
@@ -176,14 +180,15 @@ def _near_duplicates_file(index: Index, cache: Path) -> Path:
 
 def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
     file = _near_duplicates_file(index, cache)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
     with held(file.with_suffix(".lock"), "searches for near-duplicates"):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)
             if kept.shape == (len(index.table),):
                 return kept
         found = near_duplicates.near_duplicate_groups(index)
-        with replacing(file) as part:
+        with replacing(file, STORE_ELSEWHERE) as part:
             part.write_text(json.dumps(found.tolist()), encoding="utf-8")
     return found
 
@@ -206,7 +211,8 @@ def _recipe(data: SyntheticDataSettings) -> dict[str, Any]:
 
 def _make_synthetic(data: SyntheticDataSettings, root: Path) -> None:
     """Writes the built-in corpus with these settings, in the first process that asks."""
-    root.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(root.parent):
+        root.parent.mkdir(parents=True, exist_ok=True)
     with held(root.with_suffix(".lock"), "writes the built-in corpus"):
         if not root.exists():
             synthetic.write_corpus(root, **_recipe(data))

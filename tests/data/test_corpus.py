@@ -220,3 +220,12 @@ def test_near_duplicates_of_parts_that_are_all_given_are_an_error(tmp_path: Path
     index = read_corpus(settings.data, tmp_path / "cache")
     with pytest.raises(AudioidError, match=r"split\.group: does nothing where every part is given; leave it out"):
         split_corpus(index, settings.split, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("blocked", ["headers", "near_duplicates"])
+def test_what_the_store_cannot_take_leads_to_its_key(tmp_path: Path, blocked: str) -> None:
+    root, cache = write_tones(tmp_path / "tones", per_class=2), tmp_path / "cache"
+    cache.mkdir()
+    (cache / blocked).write_text("in the way")
+    with pytest.raises(AudioidError, match=rf"{blocked}.*: .*; make it writable or set store\.root to a folder else"):
+        read_groups(read_corpus(compose(["data=folder", f"data.root={root}"]).data, cache), "near_duplicates", cache)
