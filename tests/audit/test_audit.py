@@ -371,7 +371,7 @@ def test_very_many_cases_are_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     case = Case(["a.wav", "b.wav"], ["x", "x"], "likeness 0.90")
     cases = [case] * 20_000
     near = Finding("near", "Near duplicates", "Twice.", False, cases)
-    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], None, [], None, [], 1.0)
+    found = found_in(findings=[near])
     index = Index(tmp_path, pd.DataFrame())
     tracemalloc.start()
     write(found, index, tmp_path)
