@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from audioid.program import program
 
+MOST_LISTED = 8
+
 
 class AudioidError(Exception):
     """Bad input, told in one line: the file or key, what is wrong, what to do next."""
@@ -15,6 +17,15 @@ class DivergedError(AudioidError):
 
     def __init__(self) -> None:
         super().__init__("optimizer.lr: training diverged, its loss is no number; lower it")
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names, sorted, as part of a sentence; of more than `MOST_LISTED` the first, and how many more there are."""
+    every = sorted(names)
+    if len(every) <= MOST_LISTED:
+        return ", ".join(every)
+    shown = every[: MOST_LISTED - 1]
+    return f"{', '.join(shown)} and {len(every) - len(shown):,} more"
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

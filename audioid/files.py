@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
@@ -30,9 +31,24 @@ def stays_below(path: str) -> bool:
     return not any(each.anchor or ".." in each.parts for each in readings)
 
 
+def check_writable(folder: Path) -> None:
+    """Makes `folder` where there is none, before work whose result goes there.
+
+    Raises:
+        AudioidError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise AudioidError(f"{folder}: {error.strerror or error}; choose a folder that can be written") from error
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, remedy: str = "choose a folder that can be written") -> Iterator[Path]:
     """A temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
+
+    `remedy` says what to do where it cannot be written.
 
     Raises:
         AudioidError: `path` is a folder, or the one that holds it cannot be made or written.
@@ -48,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         # On Windows a file that a program shows, such as a table, cannot be replaced.
         advice = "close it where it is open, or " if isinstance(error, PermissionError) and path.exists() else ""
-        raise AudioidError(f"{path}: {error.strerror or error}; {advice}choose a folder that can be written") from error
+        raise AudioidError(f"{path}: {error.strerror or error}; {advice}{remedy}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
@@ -57,8 +58,18 @@ def parse(texts: Iterable[str]) -> list[Override]:
         try:
             overrides.append(parser.parse_override(text))
         except HydraException as error:
-            raise AudioidError(f"{text}: cannot be read; write key=value, with special signs in quotes") from error
+            raise AudioidError(_no_override(text)) from error
     return overrides
+
+
+def _no_override(text: str) -> str:
+    """What to do about a `text` that Hydra's grammar does not know."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return f"{text}: is a folder; to choose it write data=folder data.root={shlex.quote(str(path))}"
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return f"{text}: is a file; to choose it write data=manifest data.file={shlex.quote(str(path))}"
+    return f"{text}: cannot be read; write key=value, with special signs in quotes"
 
 
 def text_of(override: Override) -> str:

@@ -1,6 +1,7 @@
 """The configuration: every option composes, and every mistake is told in one line that says what to do."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -435,3 +436,18 @@ def test_a_sweep_goes_on_as_it_was_begun_whatever_its_experiment_says_by_then(tm
     checked = check_command_line([f"resume={tmp_path}"])
     assert checked[:4] == ["--multirun", "experiment=compare", "transform=fft,cwt", "split.fold=1"]
     assert not [text for text in checked if text.startswith("split.seed=")]
+
+
+def test_a_path_alone_is_told_what_it_may_be_for(tmp_path: Path) -> None:
+    folder, listing = tmp_path / "my [best] drums", tmp_path / "list.csv"
+    folder.mkdir()
+    listing.write_text("path,label")
+    for path, group, key in ((folder, "data=folder", "data.root"), (listing, "data=manifest", "data.file")):
+        with pytest.raises(AudioidError) as told:
+            compose([str(path)])
+        assert str(told.value).startswith(f"{path}: is a fi" if path == listing else f"{path}: is a folder")
+        advice = shlex.split(str(told.value).partition("write ")[2])
+        assert advice == [group, f"{key}={path}"]
+        compose(advice)
+    with pytest.raises(AudioidError, match="write key=value"):
+        compose([str(tmp_path / "none")])

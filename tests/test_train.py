@@ -555,8 +555,11 @@ def test_a_store_that_cannot_be_written_is_one_line(
     tones: Path, command: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert command(*on(tones, f"store.root={tmp_path}/file/cache", "hydra.run.dir=run")) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    for root in (tmp_path / "file", tmp_path / "file" / "cache"):
+        assert command(*on(tones, f"store.root={root}", "hydra.run.dir=run")) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {root}: ")
+        assert line.endswith("set store.root to a folder elsewhere")
 
 
 def test_the_configuration_says_what_the_budget_comes_to(

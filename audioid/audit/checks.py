@@ -1,6 +1,6 @@
 """What is wrong or suspicious in a corpus, recording by recording and class by class."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audioid.data.index import are_uneven
+from audioid.errors import listed
 
 SILENT_DBFS = -60.0
 SHORT_SECONDS = 0.02
 # Very long: this many times the corpus's median, and a few seconds at least.
 LONG_MEDIANS, LONG_SECONDS = 10.0, 5.0
 FEW_RECORDINGS = 10
-MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -153,12 +153,3 @@ def balance_warnings(classes: pd.DataFrame) -> list[str]:
             "look at macro-F1 beside accuracy."
         )
     return warnings
-
-
-def listed(names: Iterable[str]) -> str:
-    """The names, sorted, as part of a sentence; of more than `MOST_LISTED` the first, and how many more there are."""
-    every = sorted(names)
-    if len(every) <= MOST_LISTED:
-        return ", ".join(every)
-    shown = every[: MOST_LISTED - 1]
-    return f"{', '.join(shown)} and {len(every) - len(shown):,} more"

@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Sequence
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,27 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, listed, recording_findings
+from audioid.audit.checks import Finding, balance_warnings, class_table, duplicate_findings, recording_findings
 from audioid.audit.measure import LONGEST_SECONDS, measure
 from audioid.audit.page import html_page
 from audioid.audit.probe import Gap, gap
 from audioid.audit.shortcuts import Shortcut, shortcuts
+from audioid.data.corpus import large_group
 from audioid.data.grouping import joined
 from audioid.data.index import Index
 from audioid.data.near_duplicates import groups_of, near_duplicate_pairs
 from audioid.data.resemblance import ALL_WITH_ALL
 from audioid.data.split import numbered
+from audioid.errors import listed
 from audioid.files import replacing
+from audioid.schema import SplitSettings
 
 # Cases of one kind that the terminal names; audit.json holds all.
 SHOWN = 5
+# Values of a property that are named in the summary, and in its row; audit.json holds all.
+SHOWN_IN_SUMMARY, SHOWN_IN_ROW = 3, 8
+# Classes of each kind, the largest, the smallest and those with most cases, where not all are shown.
+CLASSES_SHOWN = 8
 SAMPLED = "Of a part, not of all"
 # A gap between random and grouped split that is worth a warning.
 LARGE_GAP = 0.05
@@ -42,16 +51,17 @@ class Audit:
     findings: list[Finding]
     classes: pd.DataFrame
     balance: list[str]
+    large_group: str | None
     shortcuts: list[Shortcut]
     gap: Gap | str | None
     sampled: list[str]
     seconds: float
 
 
-def audit(index: Index, command: str) -> Audit:
+def audit(index: Index, split: SplitSettings, command: str) -> Audit:
     """Measure and check every recording of the index. Groups are those of the index joined with near duplicates.
 
-    `command` trains on this corpus with these groups kept together.
+    `command` trains on this corpus with these groups kept together, in parts as large as `split` says.
     """
     begin = time.perf_counter()
     table = pd.concat([index.table, measure(index)], axis=1)
@@ -60,7 +70,10 @@ def audit(index: Index, command: str) -> Audit:
     if given is not None:
         groups = joined(numbered(given), groups)
     classes = class_table(table, groups)
-    properties, splits = shortcuts(table), gap(index, groups)
+    with warnings.catch_warnings():
+        # Labels are classes, however many there are of few recordings.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        properties, splits = shortcuts(table), gap(index, groups)
     findings = duplicate_findings(table, pairs, command) + recording_findings(table, index.skipped)
     return Audit(
         root=str(index.root),
@@ -69,6 +82,7 @@ def audit(index: Index, command: str) -> Audit:
         findings=[finding for finding in findings if finding.cases],
         classes=classes,
         balance=balance_warnings(classes),
+        large_group=large_group(index, groups, split.model_copy(update={"name": "grouped"})),
         shortcuts=properties,
         gap=splits,
         sampled=sampled(table["seconds"], properties, splits),
@@ -124,6 +138,7 @@ def plain(found: Audit) -> dict[str, Any]:
         "findings": {finding.key: finding for finding in found.findings},
         "classes": classes.to_dict("records"),
         "balance": found.balance,
+        "large_group": found.large_group,
         "shortcuts": [asdict(shortcut) for shortcut in found.shortcuts],
         "gap": asdict(found.gap) if isinstance(found.gap, Gap) else None,
         "no_gap": found.gap if isinstance(found.gap, str) else None,
@@ -138,12 +153,18 @@ def summary(found: Audit) -> list[tuple[bool, str]]:
     for each in found.shortcuts:
         if each.warning:
             alone = f"{each.accuracy:.0%} of the labels show in the {each.title} alone (chance: {each.chance:.0%})"
-            detail = ["this may belong to the sounds themselves"] if each.natural else each.telling
+            detail = (
+                ["this may belong to the sounds themselves"] if each.natural else _first(each.telling, SHOWN_IN_SUMMARY)
+            )
             lines.append((not each.natural, "; ".join([alone, *detail])))
     if isinstance(found.gap, str):
-        lines.append((False, f"A random split cannot be compared with one that keeps groups together: {found.gap}"))
+        # Then no split keeps groups together and has each label in each part.
+        is_refused = int((found.classes["groups"] > 1).sum()) < 2
+        compared = f"A random split cannot be compared with one that keeps groups together: {found.gap}"
+        lines.append((is_refused, f"{compared}; split=grouped refuses to train" if is_refused else compared))
     elif found.gap:
         lines.append((found.gap.random - found.gap.grouped >= LARGE_GAP, gap_sentence(found.gap, found.groups_from)))
+    lines += [(True, found.large_group)] if found.large_group else []
     lines += [(False, warning) for warning in found.balance]
     return sorted(lines, key=lambda line: not line[0]) or [(False, "Nothing suspicious was found")]
 
@@ -157,8 +178,16 @@ def gap_sentence(found: Gap, groups_from: str) -> str:
     )
 
 
+def _first(sentences: Sequence[str], most: int) -> list[str]:
+    more = len(sentences) - most
+    return [*sentences[:most], *[f"and {more:,} more"] * (more > 0)]
+
+
 def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
     """The tables of the report: title, headers, rows of text."""
+    cases = Counter(label for finding in found.findings for case in finding.cases for label in set(case.labels))
+    shown = _classes_shown(found.classes, cases)
+    part = f" ({len(shown)} of {len(found.classes):,}: the largest, the smallest, and those with most cases"
     classes = [
         [
             str(row.label),
@@ -166,23 +195,44 @@ def sections(found: Audit) -> list[tuple[str, list[str], list[list[str]]]]:
             f"{row.groups:,}",
             f"{row.seconds_median:.2f} ({row.seconds_min:.2f} to {row.seconds_max:.2f})",
             f"{row.level_median:.0f} ({row.level_min:.0f} to {row.level_max:.0f})",
+            f"{cases[str(row.label)]:,}" if cases[str(row.label)] else "",
         ]
-        for row in found.classes.itertuples()
+        for row in shown.itertuples()
     ]
+    headers = ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS", "cases"]
     properties = [
         [
             each.title,
             f"{each.accuracy:.0%}",
             f"{each.chance:.0%}",
             "may be natural" if each.warning and each.natural else "WARNING" if each.warning else "",
-            "; ".join(each.telling),
+            "; ".join(_first(each.telling, SHOWN_IN_ROW)),
         ]
         for each in found.shortcuts
     ]
     return [
-        ("Classes", ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS"], classes),
-        ("What one property alone tells of the label", ["property", "accuracy", "chance", "", "values"], properties),
+        ("Classes" + f"{part}; audit.json has all)" * (len(shown) < len(found.classes)), *_filled(headers, classes)),
+        (
+            "What one property alone tells of the label",
+            *_filled(["property", "accuracy", "chance", "verdict", "values"], properties),
+        ),
     ]
+
+
+def _classes_shown(classes: pd.DataFrame, cases: Mapping[str, int]) -> pd.DataFrame:
+    """The rows of all classes, or of those that matter most, the largest first."""
+    order = classes.sort_values(["recordings", "label"], ascending=[False, True])
+    if len(order) <= 3 * CLASSES_SHOWN:
+        return classes
+    by_cases = sorted((label for label in order["label"] if cases.get(label)), key=lambda label: -cases[label])
+    matters = {*order["label"][:CLASSES_SHOWN], *order["label"][-CLASSES_SHOWN:], *by_cases[:CLASSES_SHOWN]}
+    return order[order["label"].isin(matters)]
+
+
+def _filled(headers: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The columns in which some row has something."""
+    filled = [column for column in range(len(headers)) if any(row[column] for row in rows)]
+    return [headers[column] for column in filled], [[row[column] for column in filled] for row in rows]
 
 
 def text(found: Audit) -> str:
@@ -200,6 +250,6 @@ def text(found: Audit) -> str:
         parts.append("\n".join(lines))
     for title, headers, rows in sections(found):
         if rows:
-            widths = [None] * (len(headers) - 1) + [60]
+            widths = [60 if header == "values" else None for header in headers]
             parts.append(f"{title}\n{tabulate(rows, headers, maxcolwidths=widths, disable_numparse=True)}")
     return "\n\n".join(parts)

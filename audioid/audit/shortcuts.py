@@ -19,7 +19,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from audioid.audit.checks import listed
+from audioid.errors import listed
 
 RATIO, MARGIN = 1.5, 0.05
 SHUFFLES = 20
@@ -32,7 +32,7 @@ LEAST_LEAF = 1 / 200
 # A value is named that has this many files and that chance would keep from the other classes once in a hundred times.
 FEWEST_FILES = 5
 LIKELIHOOD = 0.01
-MOST_TELLING, MOST_TELLING_RANGES = 8, 3
+MOST_TELLING_RANGES = 3
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _telling(table: pd.DataFrame, one: Property) -> list[str]:
                     f"{_shown(value, one)}: only in {listed(counts.index)}: {len(rows):,} files",
                 )
             )
-    return [sentence for _, _, sentence in sorted(sentences)[:MOST_TELLING]]
+    return [sentence for _, _, sentence in sorted(sentences)]
 
 
 def _telling_ranges(table: pd.DataFrame, one: Property) -> list[str]:
@@ -181,9 +181,19 @@ def _telling_ranges(table: pd.DataFrame, one: Property) -> list[str]:
         :MOST_TELLING_RANGES
     ]
     return [
-        f"{name}: mostly {low:,.3g} to {high:,.3g}{one.unit} (median of all {median:,.3g})"
+        f"{name}: mostly {_range(low, high)}{one.unit} (median of all {_amount(median)})"
         for name, (_, low, high) in apart
     ]
+
+
+def _range(low: float, high: float) -> str:
+    ends = _amount(low), _amount(high)
+    return " to ".join(ends) if ends[0] != ends[1] else ends[0]
+
+
+def _amount(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _shown(value: object, one: Property) -> str:

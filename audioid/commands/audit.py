@@ -6,8 +6,9 @@ from pathlib import Path
 
 from audioid.commands.runner import run_command
 from audioid.config import compose
-from audioid.files import path_argument
+from audioid.files import check_writable, path_argument
 from audioid.program import CommandParser, program
+from audioid.rules import check_places
 
 
 def main() -> int:
@@ -20,11 +21,13 @@ def work() -> None:
     parser.add_argument("--out", type=path_argument, metavar="DIR", default=Path("outputs/audit"))
     arguments = parser.parse_args()
     settings = compose(arguments.overrides)
+    check_places(settings.data)
+    check_writable(arguments.out)  # after that, so that no folder is made for nothing
     from audioid.audit.report import audit, text, write  # heavy, so after the configuration is known to be right
     from audioid.data.corpus import read_corpus
 
     index = read_corpus(settings.data, Path(settings.store.root).expanduser())
-    found = audit(index, grouped_training(arguments.overrides))
+    found = audit(index, settings.split, grouped_training(arguments.overrides))
     print(text(found))
     write(found, index, arguments.out)
     print(f"\nWritten to {arguments.out}: audit.html and audit.json")

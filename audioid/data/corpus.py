@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audioid.code_version import sources_version
 from audioid.data import audio, near_duplicates, resemblance, synthetic
+from audioid.data.entry import STORE_ELSEWHERE, disk_errors
 from audioid.data.grouping import joined
 from audioid.data.index import Index, index_folder, index_manifest
 from audioid.data.learning_curve import at_most
@@ -42,10 +43,13 @@ def read_corpus(data: DataSettings, cache: Path) -> Index:
     """The index of a folder, of a manifest, or of the built-in corpus, which is written under `cache` once.
 
     Raises:
-        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`; the sounds are in no files.
+        AudioidError: as `index_folder`, `index_manifest` and `write_corpus`; `cache` cannot be made; the sounds
+            are in no files.
     """
     if isinstance(data, GeneratedDataSettings):
         raise AudioidError("data=generated: its sounds are in no files; choose data=folder, manifest or synthetic")
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
     headers, root = cache / "headers", corpus_root(data, cache)
     if isinstance(data, ManifestDataSettings):
         file = Path(data.file).expanduser()
@@ -63,8 +67,9 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
         AudioidError: as `parts_of`.
     """
     found, groups = _parted(index, settings, cache)
-    if groups is not None and settings.name in ("grouped", "kfold"):
-        _warn_of_large_group(index, groups, settings)
+    keeps_together = settings.name in ("grouped", "kfold")
+    if groups is not None and keeps_together and (sentence := large_group(index, groups, settings)):
+        logger.warning(sentence)
     if pairs := equal_across_parts(found, index.table["checksum"]):
         named = [
             f"{path} ({PART_NAMES[part]})" for path, part in zip(index.table["path"], part_numbers(found), strict=True)
@@ -80,8 +85,8 @@ def split_corpus(index: Index, settings: SplitSettings, cache: Path) -> SplitInd
     return _with_fewer(found, groups, index, settings)
 
 
-def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> None:
-    """Warn of the largest group where it has more recordings than any part shall have."""
+def large_group(index: Index, groups: NDArray[Any], settings: SplitSettings) -> str | None:
+    """A sentence on the largest of the `groups` `(rows,)` where it has more recordings than any part shall have."""
     numbers = numbered(groups)
     sizes = np.bincount(numbers)
     of_largest = index.table.iloc[np.flatnonzero(numbers == sizes.argmax())]
@@ -89,17 +94,15 @@ def _warn_of_large_group(index: Index, groups: NDArray[Any], settings: SplitSett
     drawn = max(train_fraction, settings.val_fraction, settings.test_fraction)
     share = 1 / settings.folds if settings.name == "kfold" else drawn
     if len(of_largest) < share * len(groups) + 1:
-        return
-    path, name = of_largest[["path", "group"]].iloc[0]
-    logger.warning(
-        "split=%s: %s has %d of %d recordings, more than any part should have (%.0f), so parts are uneven; "
-        "look whether all of them belong together, and have smaller groups%s",
-        settings.name,
-        f"group '{name}'" if settings.group == "index" else f"the group that holds {path}",
-        len(of_largest),
-        len(groups),
-        share * len(groups),
-        " or lower split.folds" * (settings.name == "kfold"),
+        return None
+    names, path = of_largest["group"].unique(), of_largest["path"].iloc[0]
+    who = f"group '{names[0]}'" if len(names) == 1 and names[0] else f"the group that holds {path}"
+    outcome = "parts are uneven" if len(sizes) > 1 else "nothing can be parted"
+    remedy = " or lower split.folds" if settings.name == "kfold" else ""
+    return (
+        f"split={settings.name}: {who} has {len(of_largest):,} of {len(groups):,} recordings, more than any part "
+        f"should have ({share * len(groups):,.0f}), so {outcome}; "
+        f"look whether all of them belong together, and have smaller groups{remedy}"
     )
 
 
@@ -183,7 +186,7 @@ def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
             if kept.shape == (len(index.table),):
                 return kept
         found = near_duplicates.near_duplicate_groups(index)
-        with where_allowed(), replacing(file) as part:
+        with where_allowed(), replacing(file, STORE_ELSEWHERE) as part:
             part.write_text(json.dumps(found.tolist()), encoding="utf-8")
     return found
 
@@ -206,7 +209,8 @@ def _recipe(data: SyntheticDataSettings) -> dict[str, Any]:
 
 def _make_synthetic(data: SyntheticDataSettings, root: Path) -> None:
     """Writes the built-in corpus with these settings, in the first process that asks."""
-    root.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(root.parent):
+        root.parent.mkdir(parents=True, exist_ok=True)
     with held(root.with_suffix(".lock"), "writes the built-in corpus"):
         if not root.exists():
             synthetic.write_corpus(root, **_recipe(data))

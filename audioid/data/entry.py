@@ -32,6 +32,8 @@ from audioid.errors import AudioidError
 # larger ones does not read all. Every row is checked whenever it is read (a fifth of a millisecond for 32 of 40 kB).
 CHECK_AT_OPENING = 64 * 2**20  # bytes
 
+STORE_ELSEWHERE = "make it writable or set store.root to a folder elsewhere"
+
 Row = NDArray[np.float32]
 
 
@@ -184,9 +186,8 @@ def disk_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             what = "the disk is full; free some space (the store may be removed, it is made anew when needed)"
-        else:
-            what = f"{error.strerror or error}; make it writable"
-        raise AudioidError(f"{place}: {what} or set store.root to a folder elsewhere") from error
+            raise AudioidError(f"{place}: {what} or set store.root to a folder elsewhere") from error
+        raise AudioidError(f"{place}: {error.strerror or error}; {STORE_ELSEWHERE}") from error
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

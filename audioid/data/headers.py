@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from audioid.data.audio import Unreadable, count_frames, open_recording
+from audioid.data.entry import STORE_ELSEWHERE
 from audioid.data.processes import on_all_cores
 from audioid.files import replacing, where_allowed
 
@@ -130,7 +131,7 @@ def _read_header(path: str) -> tuple[int, int, int, str, str, str]:
 def write_cache(cache: Path, batches: Iterable[pa.RecordBatch]) -> None:
     """Rows as `KEPT` in Arrow's file format, after a line with the checksum of the rest."""
     content = _arrow_file(batches)
-    with replacing(cache) as part, part.open("wb") as file:
+    with replacing(cache, STORE_ELSEWHERE) as part, part.open("wb") as file:
         file.write(_checksum(content) + b"\n")
         file.write(content)
 

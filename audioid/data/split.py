@@ -11,7 +11,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import ArrayLike, NDArray
 
 from audioid.data.grouping import joined, part_groups
-from audioid.errors import AudioidError
+from audioid.errors import AudioidError, listed
 
 RowNumbers = NDArray[np.int64]
 
@@ -195,16 +195,24 @@ def _folds(
 def _refuse_small(
     targets: RowNumbers, groups: RowNumbers | None, parts: int, classes: Sequence[str], remedy: str
 ) -> None:
-    """Raise for the first class that cannot be in each of so many parts."""
+    """Raise where classes cannot be in each of so many parts; names them."""
     units = targets if groups is None else np.unique(np.stack([targets, groups]), axis=1)[0]
-    for label, count in zip(classes, np.bincount(units, minlength=len(classes)).tolist(), strict=True):
-        if 0 < count < parts:
-            plural = "s" * (count > 1)
-            what = f"recording{plural}" if groups is None else f"group{plural}, equal files counted as one"
-            raise AudioidError(
-                f"label '{label}': has {count} {what}, but each of {parts} parts needs one; "
-                f"add some or remove the label{remedy}"
-            )
+    counts = np.bincount(units, minlength=len(classes)).tolist()
+    small = {label: count for label, count in zip(classes, counts, strict=True) if 0 < count < parts}
+    if not small:
+        return
+    most = max(small.values())
+    plural = "s" * (most > 1)
+    what = f"{most} recording{plural}" if groups is None else f"{most} group{plural}, equal files counted as one"
+    who = (
+        f"label '{next(iter(small))}': has"
+        if len(small) == 1
+        else f"{len(small):,} labels ({listed(small)}): have at most"
+    )
+    raise AudioidError(
+        f"{who} {what}, but each of {parts} parts needs one; "
+        f"add some or remove the label{'s' * (len(small) > 1)}{remedy}"
+    )
 
 
 def _cut(targets: RowNumbers, shares: NDArray[np.float64], rng: Generator) -> RowNumbers:

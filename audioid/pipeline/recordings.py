@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from audioid.data.clips import Clips
 from audioid.data.corpus import read_corpus, split_corpus
+from audioid.data.entry import disk_errors
 from audioid.data.index import Index
 from audioid.data.split import SplitIndices
 from audioid.data.store import Store, StoredRows
@@ -94,7 +95,8 @@ def load_waveforms(settings: Settings, watch: Stopwatch, *, device: str, shard: 
         AudioidError: as `read_corpus`; a recording is unreadable and `data.on_unreadable` is `fail`.
     """
     cache = Path(settings.store.root).expanduser()
-    cache.mkdir(parents=True, exist_ok=True)
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
     # Of several processes one reads all headers, and the others find them in the cache.
     with watch("index"), held(cache / "index.lock", "reads a corpus"):
         index = _read_index(settings, cache)

@@ -1,10 +1,11 @@
 """The audit on corpora that the tests make, whose defects are known."""
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,17 +19,19 @@ from scipy.signal import firwin, lfilter
 
 from audioid.audit import probe, report
 from audioid.audit import shortcuts as shortcuts_module
-from audioid.audit.checks import Case, Finding, balance_warnings, recording_findings
+from audioid.audit.checks import Case, Finding, balance_warnings, class_table, recording_findings
 from audioid.audit.measure import clipped_samples, cutoff, measure
 from audioid.audit.probe import Gap, gap
-from audioid.audit.report import Audit, audit, plain, text, write
-from audioid.audit.shortcuts import PROPERTIES, shortcuts
+from audioid.audit.report import Audit, audit, plain, sections, text, write
+from audioid.audit.shortcuts import PROPERTIES, Shortcut, shortcuts
 from audioid.commands.audit import grouped_training
+from audioid.commands.audit import main as run_audit
 from audioid.config import compose
 from audioid.data.index import Index, index_folder
 from audioid.errors import AudioidError
 
 RATE = 16000
+SPLIT = compose([]).split
 COMMAND = "python train.py data.root='<b> & c' split=grouped"
 
 
@@ -133,6 +136,59 @@ def test_lengths_that_differ_are_called_natural() -> None:
     assert warned.telling[0].startswith("c: mostly 5.")
 
 
+def test_numbers_of_a_range_are_plain() -> None:
+    table = made_table(lambda label, random: 44100)
+    table["cutoff"] = 2750 + default_rng(0).uniform(0, 100, len(table)).round(2)
+    table.loc[table["label"].isin(["a", "b"]), "cutoff"] += 10000
+    table.loc[table["label"] == "c", "cutoff"] = 2700.0
+    (found,) = [each for each in shortcuts(table) if each.warning]
+    assert re.fullmatch(r"c: mostly 2,700 Hz \(median of all 7,[78]\d\d\)", found.telling[0])
+    assert re.fullmatch(r"[ab]: mostly 12,7\d\d to 12,8\d\d Hz \(median of all 7,[78]\d\d\)", found.telling[1])
+
+
+def found_in(**parts: object) -> Audit:
+    """An audit of the classes x and y that found nothing but the given."""
+    classes = class_table(
+        pd.DataFrame({"label": ["x", "y"], "path": "", "seconds": 1.0, "level_dbfs": -20.0}), np.arange(2)
+    )
+    nothing = Audit("root", 2, "near duplicates", [], classes, [], None, [], None, [], 1.0)
+    return replace(nothing, **parts)  # type: ignore[arg-type]
+
+
+def test_the_summary_names_few_values_and_says_how_many_more() -> None:
+    telling = [f"{rate} Hz: only in x: 5 files" for rate in range(10)]
+    rate = Shortcut("sample rate", 0.9, 0.5, 0.5, True, False, telling, 2, 2, False)
+    page = text(found_in(shortcuts=[rate]))
+    (line,) = [line for line in page.splitlines() if line.startswith("!!")]
+    assert line.endswith(f"{telling[2]}; and 7 more")
+    row = " ".join(page.partition("What one property")[2].split())
+    assert f"{telling[7]}; and 2 more" in row
+
+
+def test_of_many_classes_those_are_shown_that_matter() -> None:
+    sizes = {f"label{number:03}": 1000 - number for number in range(150)}
+    table = pd.DataFrame({"label": np.repeat(list(sizes), list(sizes.values()))})
+    classes = class_table(table.assign(path="", seconds=1.0, level_dbfs=-20.0), np.arange(len(table)))
+    case = Case(["a.wav", "b.wav"], ["label070", "label071"], "likeness 0.90")
+    found = found_in(classes=classes, findings=[Finding("near", "Near", "Twice.", False, [case, case])])
+    title, headers, rows = sections(found)[0]
+    assert title.startswith("Classes (18 of 150: ")
+    numbers = [*range(8), 70, 71, *range(142, 150)]
+    assert [row[0] for row in rows] == [f"label{number:03}" for number in numbers]
+    assert [row[headers.index("cases")] for row in rows if row[0] in case.labels] == ["2", "2"]
+    assert len(plain(found)["classes"]) == 150
+
+
+def test_no_column_of_a_table_is_empty_or_without_a_heading() -> None:
+    found = found_in(shortcuts=[Shortcut("level", 0.5, 0.5, 0.5, False, True, [], 2, 2, False)])
+    assert [headers for _, headers, _ in sections(found)] == [
+        ["label", "recordings", "groups", "length in s: median (range)", "level in dBFS"],
+        ["property", "accuracy", "chance"],
+    ]
+    found = found_in(shortcuts=[Shortcut("level", 0.9, 0.5, 0.5, True, False, ["x: 5"], 2, 2, False)])
+    assert sections(found)[1][1] == ["property", "accuracy", "chance", "verdict", "values"]
+
+
 def test_a_rare_label_s_own_rate_is_seen_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two values tell one label of four from the others, so two of four are named rightly.
     common = made_table(lambda label, random: 44100)
@@ -225,10 +281,33 @@ def test_a_drawn_part_shows_the_gap_of_the_whole(monkeypatch: pytest.MonkeyPatch
 def test_an_audit_says_why_it_tells_nothing_of_splits(tmp_path: Path) -> None:
     for number in range(8):
         save(tmp_path / "ab"[number % 2] / f"kit{number % 2}_{number}.wav", noise(number))
-    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), COMMAND)
+    found = audit(index_folder(tmp_path, group_pattern=r"(kit\d)_"), SPLIT, COMMAND)
     reason = "fewer than two labels have recordings of two groups"
     assert f"cannot be compared with one that keeps groups together: {reason}" in text(found)
     assert (plain(found)["gap"], plain(found)["no_gap"]) == (None, reason)
+    (line,) = [line for line in text(found).splitlines() if reason in line]
+    assert line.startswith("!!")
+
+
+@pytest.mark.parametrize(("of_giant", "consequence"), [(33, "parts are uneven"), (36, "nothing can be parted")])
+def test_a_group_larger_than_any_part_is_warned_of(tmp_path: Path, of_giant: int, consequence: str) -> None:
+    for number in range(36):
+        kit = 1 if number < of_giant else number
+        save(tmp_path / "ab"[number % 2] / f"kit{kit}_{number}.wav", noise(number))
+    found = audit(index_folder(tmp_path, group_pattern=r"kit(\d+)_"), SPLIT, COMMAND)
+    (line,) = [line for line in text(found).splitlines() if "more than any part" in line]
+    assert line.startswith(f"!! split=grouped: group '1' has {of_giant} of 36 recordings")
+    assert consequence in line
+    assert plain(found)["large_group"] == line.removeprefix("!! ")
+    assert "refuses to train" in text(found) if of_giant == 36 else "refuses" not in text(found)
+
+
+def test_many_labels_of_two_recordings_are_classes_to_sklearn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    for number in range(60):
+        save(tmp_path / f"label{number // 2}" / f"{number}.wav", noise(number, 0.1 + number / 300))
+    found = audit(index_folder(tmp_path, group_pattern=r"label(\d)"), SPLIT, COMMAND)
+    assert found.shortcuts
+    assert not [each for each in recwarn if "regression" in str(each.message)]
 
 
 def test_drawn_recordings_of_which_no_two_are_of_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +361,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_audit_finds_what_was_hidden(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    found = audit(index, COMMAND)
+    found = audit(index, SPLIT, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content == json.loads(json.dumps(plain(found), default=asdict))
@@ -311,7 +390,7 @@ def test_very_many_cases_are_written_one_by_one(tmp_path: Path, monkeypatch: pyt
     case = Case(["a.wav", "b.wav"], ["x", "x"], "likeness 0.90")
     cases = [case] * 20_000
     near = Finding("near", "Near duplicates", "Twice.", False, cases)
-    found = Audit("root", 2, "near duplicates", [near], pd.DataFrame(), [], [], None, [], 1.0)
+    found = found_in(findings=[near])
     index = Index(tmp_path, pd.DataFrame())
     tracemalloc.start()
     write(found, index, tmp_path)
@@ -342,7 +421,7 @@ class Tags(HTMLParser):
 
 def test_the_page_is_self_contained_and_escapes_names(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
-    write(audit(index, COMMAND), index, tmp_path)
+    write(audit(index, SPLIT, COMMAND), index, tmp_path)
     page = Tags((tmp_path / "audit.html").read_text())
     assert "script" not in page.tags
     assert NASTY.replace("/", "") in page.text
@@ -355,14 +434,14 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = index_folder(corpus)
-    whole = audit(index, COMMAND)
+    whole = audit(index, SPLIT, COMMAND)
     assert whole.sampled == []
     assert report.SAMPLED not in text(whole)
     monkeypatch.setattr(shortcuts_module, "MOST_ROWS", 20)
     monkeypatch.setattr(probe, "MOST_ROWS", 20)
     monkeypatch.setattr(report, "ALL_WITH_ALL", 30)
     monkeypatch.setattr(report, "LONGEST_SECONDS", 0.2)
-    found = audit(index, COMMAND)
+    found = audit(index, SPLIT, COMMAND)
     write(found, index, tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     page = Tags((tmp_path / "audit.html").read_text()).text
@@ -380,7 +459,7 @@ def test_what_was_judged_on_a_part_is_told_everywhere(
 def test_a_clean_corpus(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path / "ab"[number % 2] / f"{number}.wav", noise(number))
-    found = audit(index_folder(tmp_path), COMMAND)
+    found = audit(index_folder(tmp_path), SPLIT, COMMAND)
     assert found.findings == []
     assert found.gap is None
     assert "Nothing suspicious was found" in text(found)
@@ -390,11 +469,26 @@ def test_out_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
     index = index_folder(corpus)
     (tmp_path / "file").write_text("")
     with pytest.raises(AudioidError, match="choose a folder"):
-        write(audit(index, COMMAND), index, tmp_path / "file")
+        write(audit(index, SPLIT, COMMAND), index, tmp_path / "file")
+
+
+def test_out_that_cannot_be_written_is_told_before_any_work(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "audit", lambda *_: pytest.fail("works for nothing"))
+    (tmp_path / "file").write_text("")
+    chosen = ["data=folder", f"store.root={tmp_path / 'cache'}", f"data.root={corpus}"]
+    monkeypatch.setattr(sys, "argv", ["audit.py", *chosen, "--out", str(tmp_path / "file")])
+    assert run_audit() == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file'}: File exists; choose a folder that can be written\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"file"}
+    monkeypatch.setattr(sys, "argv", ["audit.py", *chosen[:2], "data.root=none", "--out", str(tmp_path / "out")])
+    assert run_audit() == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_groups_of_the_corpus_are_joined_with_near_duplicates(corpus: Path) -> None:
-    found = audit(index_folder(corpus, group_pattern=r"/(\d)\.wav"), COMMAND)
+    found = audit(index_folder(corpus, group_pattern=r"/(\d)\.wav"), SPLIT, COMMAND)
     assert found.groups_from == "the index and near duplicates"
     # 0 to 9 are in both folders; those of 3 and 4 have near duplicates, which are no groups of their own.
     assert found.classes["groups"].tolist() == [12, 16]

@@ -371,7 +371,11 @@ TEN = np.repeat([0, 1], 10)
         ([0] * 9 + [1], {"val_fraction": 0}, "has 1 recording, .* remove the label$"),
         (TEN, {"test_fraction": 0.6, "val_fraction": 0.4}, r"split\.test_fraction"),
         (TEN, {"name": "grouped"}, r"split=grouped: .*data\.group_pattern"),
-        (TEN, {"name": "grouped", "groups": TEN}, "label 'c0': has 1 group,"),
+        (
+            TEN,
+            {"name": "grouped", "groups": TEN},
+            r"2 labels \(c0, c1\): have at most 1 group, .* remove the labels, or",
+        ),
         (TEN, {"name": "grouped", "groups": np.r_[np.arange(10), [20] * 5, [30] * 5]}, "label 'c1': has 2 groups,"),
         (TEN, {"name": "kfold", "fold": 5}, r"split\.fold: is 5, but the folds are 0 to 4"),
         (
@@ -380,8 +384,17 @@ TEN = np.repeat([0, 1], 10)
             r"split\.fold: does nothing where",
         ),
         (TEN, {"name": "kfold", "folds": 2}, r"split\.folds: two folds"),
-        (TEN, {"name": "kfold", "folds": 11}, r"label 'c0': has 10 recordings.*lower split\.folds"),
-        (TEN, {"name": "kfold", "groups": np.arange(20) // 3}, r"label 'c0': has 4 groups.*lower split\.folds"),
+        (TEN, {"name": "kfold", "folds": 11}, r"2 labels \(c0, c1\): have at most 10 recordings.*lower split\.folds"),
+        (
+            np.r_[np.arange(15), [0] * 9, range(15)],
+            {"name": "kfold"},
+            r"14 labels \(c1, c10, c11, c12, c13, c14, c2 and 7 more\): have at most 2 recordings, but each of 5 parts",
+        ),
+        (
+            TEN,
+            {"name": "kfold", "groups": np.arange(20) // 3},
+            r"2 labels \(c0, c1\): have at most 4 groups.*lower split\.folds",
+        ),
         (TEN, {"name": "given"}, "add a column split or fold"),
         (TEN, {"name": "given", "official_split": ["train"] * 20}, "official test part"),
         (TEN, {"name": "given", "official_split": ["train", "test"] * 9 + ["", ""]}, "2 recordings have no split"),
