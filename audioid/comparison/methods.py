@@ -232,8 +232,12 @@ def _by_arm(arms: Mapping[str, Sequence[Run]], value: Callable[[Run], str | None
 
 def _options(arms: Mapping[str, Sequence[Run]], of: Callable[[Run], Mapping[str, str]]) -> str:
     """`cnn, width 16 (cwt) or 32 (fft), depth 4` of what a run has: `of` it the choice under no name, and keys."""
+
+    def told(key: str) -> str | None:
+        return _by_arm(arms, lambda run: of(run).get(key))
+
     keys = dict.fromkeys(key for runs in arms.values() for run in runs for key in of(run))
-    return ", ".join(f"{key} {_by_arm(arms, lambda run, key=key: of(run).get(key))}".strip() for key in keys)
+    return ", ".join(f"{key} {told(key)}".strip() for key in keys)
 
 
 def _of_group(run: Run, group: str) -> dict[str, str]:

@@ -88,6 +88,14 @@ def test_a_wrong_space_is_told_before_anything_is_trained(more: list[str], line:
         check_command_line([*SEARCH, *more])
 
 
+def test_a_key_of_a_search_is_not_passed_over_where_nothing_is_searched() -> None:
+    for arguments in (["tune.trials=4"], ["experiment=compare", "tune.trials=4"], ["-m", "seed=0,1", "tune.trials=4"]):
+        with pytest.raises(AudioidError, match="^tune.trials: belongs to experiment=tune; add that$"):
+            check_command_line(["data=synthetic", *arguments])
+    check_command_line([*SEARCH, "tune.trials=4"])
+    check_command_line([*SEARCH, "tune.trials=4", "--cfg", "job"])
+
+
 def test_one_value_takes_a_line_out_and_so_does_an_option_without_the_key() -> None:
     arguments = check_command_line([*SEARCH, "transform=fft", "optimizer.lr=0.01", "model=original"])
     searched = {text.partition("=")[0] for text in arguments if "choice(" in text or "interval(" in text}
