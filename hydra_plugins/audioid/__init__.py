@@ -78,6 +78,7 @@ class SearchingSweeper(ApplyingSweeper):
         from audioid.search.space import plan_of
         from audioid.search.study import Search
         from audioid.search.sweep import judging, run_trials
+        from audioid.training.sweep import ShowProgress  # which knows the sweepers
 
         overrides, loader = parse(arguments), self.hydra_context.config_loader
         groups = {override.key_or_group for override in overrides}
@@ -89,6 +90,9 @@ class SearchingSweeper(ApplyingSweeper):
         with search.locked("judging"):
             found = judging(search, plan)
             print(write(search), flush=True)
+            for callback in self.hydra_context.callbacks.callbacks:
+                if isinstance(callback, ShowProgress):
+                    callback.begin(self.config, found)
             return self.launch(found)
 
 

@@ -51,6 +51,9 @@ def test_a_search_ends_in_a_comparison_of_the_best(
     begun = re.findall(r"^search: trial (\d) of (fft|cwt): (.+)$", told, re.M)
     ended = re.findall(r"^search: (fft|cwt), [12] of 2 trials; trial (\d): val_loss ([\d.]+); best", told, re.M)
     assert re.search(r"^best trial +\d +\d$", told, re.M)
+    progress = [line for line in told.splitlines() if line.startswith("sweep: ")]
+    assert [line.partition(" done")[0] for line in progress] == [f"sweep: {n} of 2" for n in range(3)]
+    assert told.index("the best of each is now judged") < told.index(progress[0])  # trials are no runs of the sweep
     assert re.search(r"^(undecided|no difference|\w+ is better)", told, re.M)
     sweep = Path("sweep")
 
