@@ -57,7 +57,7 @@ class ShowProgress(Callback):
             who = f"{names} and {more} more" if more > 0 else names
             what = "its job was stopped before it ended" if len(unended) == 1 else "stopped before they ended"
             print(f"error: {who}: {what}", file=sys.stderr)
-            _tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
+            tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -107,11 +107,12 @@ class CompareAtEnd(Callback):
             print(f"Look at every run: tensorboard --logdir '{sweep}', then open {BOARD}")
         if failed:
             _tell_failures(failed)
-            _tell_to_go_on(f"{len(failed)} of the runs failed; mend and go on", config)
+            tell_to_go_on(f"{len(failed)} of the runs failed; mend and go on", config)
             sys.exit(1)
 
 
-def _tell_to_go_on(why: str, config: DictConfig) -> None:
+def tell_to_go_on(why: str, config: DictConfig) -> None:
+    """Tells how to go on with the sweep of which `config` has Hydra's part."""
     code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
     go_on = " ".join([program("train"), f"resume='{config.hydra.sweep.dir}'", *code])
     print(f"{why}: {go_on}", file=sys.stderr)
