@@ -116,6 +116,8 @@ def check_command_line(arguments: Sequence[str], config_name: str = "config") ->
         _check_space(overrides, options)
     else:
         command_line.refuse_intervals(overrides)
+        if not found.cfg:  # which is shown without a look at what an experiment is
+            command_line.refuse_tuning(overrides)
     by_themselves = dict[bool, Beginning]()
     for settings in _checked_jobs(overrides, options, config_name, config_dir):
         rules.check_places(settings.data)

@@ -110,6 +110,13 @@ def refuse_intervals(overrides: Sequence[Override]) -> None:
             raise AudioidError(f"{text_of(override)}: has no end of values; list some, or search with experiment=tune")
 
 
+def refuse_tuning(overrides: Sequence[Override]) -> None:
+    """Raises AudioidError for a key that only a search reads."""
+    for override in overrides:
+        if override.key_or_group.startswith("tune."):
+            raise AudioidError(f"{override.key_or_group}: belongs to experiment=tune; add that")
+
+
 def check_names(overrides: Sequence[Override], keys: Collection[str], options: Options) -> None:
     """Holds each override to the known keys and the options of the groups.
 

@@ -19,7 +19,6 @@ from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.jobs import PARALLEL
 from audioid.overrides import parse_flags
-from audioid.program import program
 from audioid.schema import Settings
 from audioid.terminal import named_lines
 from audioid.training import run_folder
@@ -46,10 +45,6 @@ def _run_of_sweep(config: DictConfig, folder: Path) -> None:
         failed = run_each(_plans(config))
     except Exception as reason:
         failed = {folder: reason}
-    except BaseException:
-        sweep = HydraConfig.get().sweep.dir
-        print(f"Go on with the whole sweep: {program('train')} resume='{sweep}'", file=sys.stderr)
-        raise
     for place, error in failed.items():
         line = error_line(error) or f"{type(error).__name__}: {str(error).strip() or 'see error.txt'}".splitlines()[0]
         with replacing(place / "error.txt") as part:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -16,6 +16,7 @@ from audioid.program import program
 
 CLASSES_NAMED = 12
 PLAINLY_QUOTED = re.compile(r"^([\w.]+)='([^'\\]*)'$")  # paths, which the command line quotes by itself
+FRACTION = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -30,7 +31,7 @@ def methods(study: Study) -> str:
         _corpus(runs),
         _split(comparison, runs),
         _pictures(comparison, runs[0]),
-        _training(runs),
+        _training({summary.arm.name: summary.arm.runs for summary in comparison.summaries}),
         _beginnings(comparison),
         choices_told(summary.arm for summary in comparison.summaries),
         _sureness(comparison),
@@ -103,9 +104,10 @@ def _pictures(comparison: Comparison, run: Run) -> str:
 
 
 def _axis(run: Run) -> str:
-    """Such as `log rows from 40.0 to 10000.0 Hz, decibel values`."""
+    """Such as `log rows from 40 to 10000 Hz, decibel values`."""
     value = run.settings.get
-    rows = f"{value('image.frequency_scale')} rows from {value('image.f_min')} to {value('image.f_max')} Hz"
+    least, most = (_rounded(value(key, "None")) for key in ("image.f_min", "image.f_max"))
+    rows = f"{value('image.frequency_scale')} rows from {least} to {most} Hz"
     if value("transform.scales", "None") != "None":
         rows = "rows of scales"
     return f"{rows}, {value('image.amplitude_scale')} values"
@@ -116,7 +118,7 @@ def _transform(run: Run) -> list[str]:
     options = {k.removeprefix("transform."): v for k, v in run.settings.items() if k.startswith("transform.")}
     came_to = {"n_fft": run.n_fft, "win_length": run.win_length}
     options |= {key: str(length) for key, length in came_to.items() if key in options and length is not None}
-    return [f"{key} {value}" for key, value in options.items() if value != "None"]
+    return [f"{key} {_rounded(value)}" for key, value in options.items() if value != "None"]
 
 
 def _clips(windows: str | None) -> str:
@@ -144,32 +146,32 @@ def _length(runs: Sequence[Run]) -> str:
     )
 
 
-def _training(runs: Sequence[Run]) -> str:
+def _training(arms: Mapping[str, Sequence[Run]]) -> str:
+    runs = [run for each in arms.values() for run in each]
     if runs[0].settings.get("model") is None:
         return ""
 
     def value(key: str) -> str | None:
-        return _either(run.settings.get(key) for run in runs)
+        return _by_arm(arms, lambda run: run.settings.get(key))
 
-    model = _options(runs, "model")
-    weights = _either(None if run.parameters is None else f"{run.parameters:,} weights" for run in runs) or ""
+    model = _options(arms, lambda run: _of_group(run, "model"))
+    weights = _by_arm(arms, lambda run: None if run.parameters is None else f"{run.parameters:,} weights")
     best = ""
     if runs[0].n_val and (by := value("trainer.best_by")):
-        best = f"; the epoch with the best validation {by.removeprefix('val_')} was kept"
+        best = f"; the epoch with the best validation {by.replace('val_', '')} was kept"
     return (
         f"The network ({', '.join(each for each in (model, weights) if each)}) was trained for "
-        f"{_budget(runs)} in batches of {value('data.batch_size')} by "
-        f"{_options(runs, 'optimizer')} ({value('scheduler')} schedule, "
+        f"{_budget(arms)} in batches of {value('data.batch_size')} by "
+        f"{_options(arms, lambda run: _of_group(run, 'optimizer'))} ({value('scheduler')} schedule, "
         f"{'classes weighted to count alike, ' * (value('trainer.class_weights') == 'balanced')}"
-        f"augmentation {_either(map(_augmentation, runs))}){best}."
+        f"augmentation {_options(arms, _augmentation)}){best}."
     )
 
 
-def _budget(runs: Sequence[Run]) -> str:
-    asked = [run.settings.get("trainer.max_epochs") for run in runs]
-    if "None" not in asked:
-        epochs = _either(asked)
-        return f"{epochs} epoch{'s' * (epochs != '1')}"
+def _budget(arms: Mapping[str, Sequence[Run]]) -> str:
+    runs = [run for each in arms.values() for run in each]
+    if "None" not in [run.settings.get("trainer.max_epochs") for run in runs]:
+        return _by_arm(arms, lambda run: _epochs(run.settings.get("trainer.max_epochs"))) or ""
     spans = []
     for counts, name in (
         ([run.max_steps or 0 for run in runs], "steps"),
@@ -178,6 +180,10 @@ def _budget(runs: Sequence[Run]) -> str:
         least, most = min(counts), max(counts)
         spans.append(f"{least:,}{f' to {most:,}' * (most > least)} {name if most > 1 else name[:-1]}")
     return f"{spans[0]} ({spans[1]})"
+
+
+def _epochs(count: str | None) -> str:
+    return f"{count} epoch{'s' * (count != '1')}"
 
 
 def _beginnings(comparison: Comparison) -> str:
@@ -210,34 +216,54 @@ def _beginning(run: Run) -> str | None:
 
 
 def _either(values: Iterable[str | None]) -> str | None:
-    """`16 or 32` where arms differ."""
+    """`16 or 32` where runs differ."""
     return " or ".join(dict.fromkeys(each for each in values if each is not None)) or None
 
 
-def _augmentation(run: Run) -> str:
-    """`auto (frequency_shift 0.06, time_mask 0.15)`; `none` where nothing is changed."""
+def _by_arm(arms: Mapping[str, Sequence[Run]], value: Callable[[Run], str | None]) -> str | None:
+    """`16 (cwt) or 32 (fft)` where arms differ, `16` where they do not."""
+    names = dict[str | None, list[str]]()
+    for name, runs in arms.items():
+        names.setdefault(_either(map(value, runs)), []).append(name)
+    if len(names) == 1:
+        return next(iter(names))
+    return " or ".join(f"{told} ({', '.join(having)})" for told, having in names.items() if told is not None)
+
+
+def _options(arms: Mapping[str, Sequence[Run]], of: Callable[[Run], Mapping[str, str]]) -> str:
+    """`cnn, width 16 (cwt) or 32 (fft), depth 4` of what a run has: `of` it the choice under no name, and keys."""
+
+    def told(key: str) -> str | None:
+        return _by_arm(arms, lambda run: of(run).get(key))
+
+    keys = dict.fromkeys(key for runs in arms.values() for run in runs for key in of(run))
+    return ", ".join(f"{key} {told(key)}".strip() for key in keys)
+
+
+def _of_group(run: Run, group: str) -> dict[str, str]:
+    """The option of a group that a run had, and its values."""
+    found = {key.removeprefix(f"{group}."): value for key, value in run.settings.items() if key.startswith(f"{group}.")}
+    found.pop("pretrained", None)  # see `_beginnings`
+    return {"": run.settings.get(group, "")} | {key: _rounded(value) for key, value in found.items()}
+
+
+def _augmentation(run: Run) -> dict[str, str]:
+    """The option, and what it changes: `none` where that is nothing."""
     keys = [key for key in run.settings if key.startswith("augment.") and key != "augment.p"]
     off = dict.fromkeys(keys, ("0.0", "0", "None")) | {"augment.min_snr_db": ("None",)}  # 0 dB is much noise
     found = dict(run.settings)
     if run.frequency_shift is not None and "augment.frequency_shift" in found:  # may have been `auto`
-        found["augment.frequency_shift"] = f"{run.frequency_shift:g}"
-    changes = [(key.removeprefix("augment."), found[key]) for key in keys if found[key] not in off[key]]
+        found["augment.frequency_shift"] = str(run.frequency_shift)
+    changes = {key.removeprefix("augment."): _rounded(found[key]) for key in keys if found[key] not in off[key]}
     name = run.settings.get("augment", "none")
-    return f"{name} ({', '.join(map(' '.join, changes))})" if changes else name.replace("auto", "none")
-
-
-def _options(runs: Sequence[Run], group: str) -> str:
-    """`cnn, width 32, depth 4`."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings if key.startswith(f"{group}."))
-    keys.pop("model.pretrained", None)  # see `_beginnings`
-    found = {key.removeprefix(f"{group}."): _either(run.settings.get(key) for run in runs) or "" for key in keys}
-    name = _either(run.settings.get(group) for run in runs) or ""
-    return ", ".join([name, *(f"{key} {_rounded(value)}" for key, value in found.items())])
+    return {"": name if changes else name.replace("auto", "none")} | changes
 
 
 def _rounded(value: str) -> str:
     """A fraction to four digits, of which a search gives seventeen."""
-    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value) else value
+    if not FRACTION.fullmatch(value):
+        return value
+    return f"{float(value):.4g}" if abs(float(value)) < 1000 else f"{float(value):.0f}"
 
 
 def _sureness(comparison: Comparison) -> str:

@@ -225,6 +225,11 @@ def _records(runs: Sequence[Run], evidence: Evidence) -> Iterator[str]:
         yield "The runs were made by different versions of the code (commit in metrics.json)."
 
 
+def _plainly(value: float) -> str:
+    """Two digits, without a power of ten."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def _cost(arms: Sequence[Arm]) -> Iterator[str]:
     if together := sorted({run.parallel_seeds for arm in arms for run in arm.runs if run.parallel_seeds > 1}):
         yield (
@@ -234,7 +239,8 @@ def _cost(arms: Sequence[Arm]) -> Iterator[str]:
     for arm in arms:
         found = [run.transform_ms_per_clip for run in arm.runs if run.transform_ms_per_clip]
         if found and max(found) > BUSY * min(found):
+            least, most = _plainly(min(found)), _plainly(max(found))
             yield (
-                f"The cost of {arm.name} was measured between {min(found):.2g} and {max(found):.2g} ms a clip: the "
+                f"The cost of {arm.name} was measured between {least} and {most} ms a clip: the "
                 "machine had something else to do at times."
             )

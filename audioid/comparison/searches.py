@@ -36,7 +36,7 @@ class Best(Kept):
     trial: Count
     val_loss: Judged | None = None
     val_accuracy: Judged | None = None
-    settings: Annotated[dict[Name, str | int | float], Field(max_length=MOST_KEYS)]
+    settings: Annotated[dict[Name, str | bool | int | float | None], Field(max_length=MOST_KEYS)]
 
 
 class ArmSearch(Kept):
@@ -61,6 +61,11 @@ class SearchRecord(Kept):
         """What the best trial of an arm was judged by."""
         value: float | None = getattr(self.transforms[arm].best, self.judged_by)
         return value
+
+
+def numbered(trial: int) -> str:
+    """A trial by its number as people read it, which is that of its folder: `007` is the eighth."""
+    return f"{trial:03d}"
 
 
 def read_search(file: Path) -> SearchRecord | None:

@@ -1,5 +1,6 @@
 """Figures of a comparison in sentences and table rows, for pages and texts."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from audioid.comparison.arms import Setting
 from audioid.comparison.decisions import CONFIDENCE, Difference, margin_told, points
 from audioid.comparison.measures import Measure
 from audioid.comparison.records import varying
-from audioid.comparison.searches import ArmSearch, SearchRecord
+from audioid.comparison.searches import ArmSearch, SearchRecord, numbered
 from audioid.comparison.statistics import Estimate
 from audioid.comparison.study import Comparison, Summary
 from audioid.comparison.together import Combined
@@ -149,7 +150,7 @@ def search(found: SearchRecord, arms: Sequence[str]) -> list[Row]:
     rows = [
         ["trials", *(str(each.trials) for each in of)],
         ["given up or diverged", *(str(each.pruned) for each in of)],
-        ["best trial", *(str(each.best.trial) for each in of)],
+        ["best trial", *(numbered(each.best.trial) for each in of)],
         [f"its {judged_by(found)}", *(spelled(found.best_value(arm)) for arm in arms)],
     ]
     keys = dict.fromkeys(key for each in of for key in each.best.settings)
@@ -164,14 +165,16 @@ def judged_by(found: SearchRecord) -> str:
 
 
 def _best_of(key: str, found: ArmSearch) -> str:
-    if (value := found.best.settings.get(key)) is None:
+    if key not in found.best.settings:
         return NONE
     share = f" ({100 * found.importances[key]:.0f} %)" if key in found.importances else ""
-    return f"{short(value)}{share}"
+    return f"{short(found.best.settings[key])}{share}"
 
 
 def short(value: object) -> str:
-    """A value of a setting: of a fraction three digits."""
+    """A value of a setting as it is chosen, such as `null`: of a fraction three digits."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -11,12 +11,13 @@ from audioid.comparison import words
 from audioid.comparison.report import FORMS
 from audioid.comparison.searches import SEARCH, ArmSearch, Best, SearchRecord, Trial
 from audioid.files import replacing
+from audioid.overrides import parse
 from audioid.search.study import FOLDER, Search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FEWEST = 4  # trials that came to their end, for importances to mean anything
+FEWEST = 10  # trials that came to their end, for importances to be more than noise
 
 
 def write(search: Search) -> str:
@@ -70,10 +71,18 @@ def _came_to(search: Search, arm: str) -> ArmSearch:
         trials=len(history),
         complete=sum(each.state == "complete" for each in history),
         pruned=sum(each.state == "pruned" for each in history),
-        best=Best(trial=best.number, settings=best.params, **judged),
+        best=Best(trial=best.number, settings={key: _plain(value) for key, value in best.params.items()}, **judged),
         importances=_importances(search, arm),
         history=history,
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value that was drawn from a choice, and so is a text, as the number, the boolean or None that it spells."""
+    if not isinstance(value, str):
+        return value
+    found = parse([f"value={value}"])[0].value()
+    return found if found is None or isinstance(found, bool | int | float) else value
 
 
 def _told(trial: FrozenTrial) -> Trial:

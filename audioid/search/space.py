@@ -93,6 +93,10 @@ def _distribution(override: Override, options: Options) -> BaseDistribution:
             assert value.start is not None
             assert value.end is not None
             is_log = "log" in value.tags
+            if value.start > value.end:
+                raise AudioidError(f"{text_of(override)}: the first bound is above the second; exchange them")
+            if is_log and value.start <= 0:
+                raise AudioidError(f"{text_of(override)}: a log scale begins above 0; raise the first bound")
             if isinstance(value.start, int) and isinstance(value.end, int):
                 return IntDistribution(value.start, value.end, log=is_log)
             return FloatDistribution(value.start, value.end, log=is_log)

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.pool import NullPool
 
 from audioid.comparison.records import TRIAL
-from audioid.comparison.searches import SEARCH
+from audioid.comparison.searches import SEARCH, numbered
 from audioid.errors import AudioidError
 from audioid.files import replacing
 from audioid.schema import MOST_TRIALS, BestBy
@@ -117,7 +117,7 @@ class Search:
 
     def _hold(self, arm: str, number: int) -> Taken | None:
         """The trial, unless another process runs it."""
-        folder = self.sweep / TRIALS / f"{arm} {number:03d}"
+        folder = self.sweep / TRIALS / f"{arm} {numbered(number)}"
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "trial.lock")
         try:

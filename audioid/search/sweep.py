@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from optuna.trial import TrialState
 
+from audioid.comparison.searches import numbered
 from audioid.comparison.words import short
 from audioid.search.report import write_trials
 from audioid.search.space import Plan, texts_of
@@ -58,15 +59,15 @@ def _place(taken: Taken) -> str:
 
 
 def _begins(taken: Taken) -> str:
-    """A line such as `search: trial 7 of fft: lr=0.00123 width=24`; of a key the last word, where that tells it."""
+    """A line such as `search: trial 007 of fft: lr=0.00123 width=24`; of a key the last word, where that tells it."""
     words = Counter(key.rpartition(".")[2] for key in taken.drawn)
     names = {key: last if words[last := key.rpartition(".")[2]] == 1 else key for key in taken.drawn}
     drawn = " ".join(f"{names[key]}={short(value)}" for key, value in taken.drawn.items())
-    return f"search: trial {taken.number} of {taken.arm}{f': {drawn}' if drawn else ''}"
+    return f"search: trial {numbered(taken.number)} of {taken.arm}{f': {drawn}' if drawn else ''}"
 
 
 def _ended(search: Search, taken: Taken) -> str:
-    """A line such as `search: fft, 8 of 30 trials; trial 7: val_loss 0.4312; best 0.3978 (trial 3)`."""
+    """A line such as `search: fft, 8 of 30 trials; trial 007: val_loss 0.4312; best 0.3978 (trial 003)`."""
     found, outcome = search.of(taken.arm), read_outcome(taken.folder)
     ended = sum(each.state.is_finished() for each in found)
     came_to = "" if outcome["value"] is None else f"{search.best_by} {outcome['value']:.4g}"
@@ -76,8 +77,8 @@ def _ended(search: Search, taken: Taken) -> str:
     best = ""
     if any(each.state == TrialState.COMPLETE for each in found):
         first = search.best(taken.arm)
-        best = f"; best {first.value:.4g} (trial {first.number})"
-    return f"search: {taken.arm}, {ended} of {search.trials} trials; trial {taken.number}: {came_to}{best}"
+        best = f"; best {first.value:.4g} (trial {numbered(first.number)})"
+    return f"search: {taken.arm}, {ended} of {search.trials} trials; trial {numbered(taken.number)}: {came_to}{best}"
 
 
 def judging(search: Search, plan: Plan) -> list[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from audioid import registry
 from audioid.classifier import AudioClassifier
+from audioid.comparison.records import TRIAL
 from audioid.data.datamodule import AudioDataModule
 from audioid.errors import AudioidError
 from audioid.pipeline.device import device_of
@@ -127,9 +128,11 @@ def _fit(module: ClassifierModule, data: AudioDataModule, trainer: Trainer, fold
             if stop and stop.wait_count >= stop.patience and trainer.is_global_zero:
                 print(f"  ended after epoch {reached}: trainer.patience is over, the best epoch is kept", flush=True)
     except SystemExit as stop:
-        kept = "go on" if last.exists() else "nothing was kept yet; begin again"
-        again = f"{kept} with: {program('train')} resume='{folder}'"
-        print(f"Stopped in epoch {trainer.current_epoch + 1}; {again}", file=sys.stderr)
+        again = ""
+        if not (folder / TRIAL).exists():  # it is gone on with by its search alone, which says so
+            kept = "go on" if last.exists() else "nothing was kept yet; begin again"
+            again = f"; {kept} with: {program('train')} resume='{folder}'"
+        print(f"Stopped in epoch {trainer.current_epoch + 1}{again}", file=sys.stderr)
         # Lightning ends with 1 after Ctrl-C, and so would hide what stopped it.
         raise SystemExit(130 if stop.code == 1 else stop.code) from None
     load_kept(module, folder)

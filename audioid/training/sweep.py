@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,8 +35,14 @@ class ShowProgress(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         is_ours = str(config.hydra.sweeper._target_).endswith(f".{ApplyingSweeper.__name__}")  # whose runs are known
         if is_ours and not config.trainer.fast_dev_run:
-            self.runs, self.since = _runs(config), time.time()
-            self._tell()
+            # As they were written: `seed=${split.seed}` is another seed in each job.
+            overrides = cast(list[str], OmegaConf.to_container(config.hydra.overrides.task, resolve=False))
+            self.begin(config, jobs_of(overrides, GlobalHydra.instance().config_loader()))
+
+    def begin(self, config: DictConfig, jobs: Sequence[tuple[str, ...]]) -> None:
+        """Tells from now on of the runs of these jobs, as a search does once it knows them."""
+        self.runs, self.since = _runs(config, jobs), time.time()
+        self._tell()
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.runs:
@@ -50,7 +57,7 @@ class ShowProgress(Callback):
             who = f"{names} and {more} more" if more > 0 else names
             what = "its job was stopped before it ended" if len(unended) == 1 else "stopped before they ended"
             print(f"error: {who}: {what}", file=sys.stderr)
-            _tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
+            tell_to_go_on(f"{len(unended)} of the runs have not ended; go on", config)
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -62,14 +69,12 @@ class ShowProgress(Callback):
         print(sweep_progress(self.runs, self.since, time.time()), flush=True)
 
 
-def _runs(master: DictConfig) -> dict[Path, Asked]:
+def _runs(master: DictConfig, jobs: Sequence[tuple[str, ...]]) -> dict[Path, Asked]:
     """The budget of each run of a sweep by its folder."""
     loader, runs, before = GlobalHydra.instance().config_loader(), dict[Path, Asked](), HydraConfig.instance().cfg
     # The first to ask for the folder fixes the time in its name for all, since the jobs take over what was resolved.
     sweep = Path(master.hydra.sweep.dir).absolute()
-    # As they were written: `seed=${split.seed}` is another seed in each job.
-    overrides = cast(list[str], OmegaConf.to_container(master.hydra.overrides.task, resolve=False))
-    for number, job in enumerate(jobs_of(overrides, loader)):
+    for number, job in enumerate(jobs):
         config = loader.load_sweep_config(master, list(job))
         with open_dict(config):
             config.hydra.job.num, config.hydra.job.id = number, str(number)
@@ -102,11 +107,12 @@ class CompareAtEnd(Callback):
             print(f"Look at every run: tensorboard --logdir '{sweep}', then open {BOARD}")
         if failed:
             _tell_failures(failed)
-            _tell_to_go_on(f"{len(failed)} of the runs failed; mend and go on", config)
+            tell_to_go_on(f"{len(failed)} of the runs failed; mend and go on", config)
             sys.exit(1)
 
 
-def _tell_to_go_on(why: str, config: DictConfig) -> None:
+def tell_to_go_on(why: str, config: DictConfig) -> None:
+    """Tells how to go on with the sweep of which `config` has Hydra's part."""
     code = [f"'{text}'" for text in config.hydra.overrides.task if text.startswith("model.target=")]
     go_on = " ".join([program("train"), f"resume='{config.hydra.sweep.dir}'", *code])
     print(f"{why}: {go_on}", file=sys.stderr)

@@ -43,7 +43,15 @@ class ApplyingSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        return [self.runs(arguments)]
+        try:
+            return [self.runs(arguments)]
+        except (KeyboardInterrupt, SystemExit):
+            is_here = not str(self.config.hydra.launcher._target_).endswith(".SlurmLauncher")  # whose jobs go on
+            if is_here and OmegaConf.select(self.config, PARALLEL) is not None:  # preparing a store just begins again
+                from audioid.training.sweep import tell_to_go_on
+
+                tell_to_go_on("Go on with the whole sweep", self.config)
+            raise
 
     def runs(self, arguments: list[str]) -> Sequence[JobReturn]:
         """The outcomes of the runs that the arguments make."""
@@ -78,6 +86,7 @@ class SearchingSweeper(ApplyingSweeper):
         from audioid.search.space import plan_of
         from audioid.search.study import Search
         from audioid.search.sweep import judging, run_trials
+        from audioid.training.sweep import ShowProgress  # which knows the sweepers
 
         overrides, loader = parse(arguments), self.hydra_context.config_loader
         groups = {override.key_or_group for override in overrides}
@@ -89,6 +98,9 @@ class SearchingSweeper(ApplyingSweeper):
         with search.locked("judging"):
             found = judging(search, plan)
             print(write(search), flush=True)
+            for callback in self.hydra_context.callbacks.callbacks:
+                if isinstance(callback, ShowProgress):
+                    callback.begin(self.config, found)
             return self.launch(found)
 
 

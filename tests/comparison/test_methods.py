@@ -36,7 +36,7 @@ def test_the_paragraph_tells_what_was_done(study: Study) -> None:
         "parted by 5 folds, near-duplicates and given groups kept on one side",
         "(on average) 300 recordings to train on, 100 to choose the epoch and 100 to judge",
         "3 splits and 1 seed",
-        "became images of 100 x 100 values, log rows from 40.0 to 10000.0 Hz, decibel values: cwt (",
+        "became images of 100 x 100 values, log rows from 40 to 10000 Hz, decibel values: cwt (",
         "cwt (padding zero); fft (padding zero)",
         "243,811 weights",
         "trained for 20 epochs",
@@ -86,8 +86,8 @@ def test_the_paragraph_says_no_more_than_is_so(write_run: Any, tmp_path: Path) -
     text = methods(found)
     assert "every arm had" not in text
     assert "in 3 or 4 runs of each arm" in text
-    assert "(cnn, width 16 or 32, blocks 0)" in text
-    assert "for 20 or 40 epochs" in text
+    assert "(cnn, width 16 (cwt) or 32 (fft), blocks 0)" in text
+    assert "for 20 epochs (cwt) or 40 epochs (fft) in" in text
     assert "at 44.1k Hz" in text
 
 
@@ -119,7 +119,22 @@ def test_the_paragraph_says_how_recordings_were_changed(write_run: Any, tmp_path
     for transform, augment in (("cwt", changes), ("mfcc", nothing)):
         settings = {"transform": {"name": transform}, "model": {"name": "cnn"}, "augment": {"name": "auto", **augment}}
         write_run(transform, 0, 0.9, settings=settings)
-    assert "augmentation auto (min_snr_db 0.0, tilt_db 12.0, time_mask 0.15) or none)" in paragraph(tmp_path)
+    told = "auto (cwt) or none (mfcc), min_snr_db 0 (cwt), tilt_db 12 (cwt), time_mask 0.15 (cwt))"
+    assert f"augmentation {told}" in paragraph(tmp_path)
+
+
+def test_searched_settings_are_told_by_arm_and_rounded(write_run: Any, tmp_path: Path) -> None:
+    found = (("cwt", 0.10362143906909338, 216723, 0.015440160990248962), ("fft", 0.4458865003910399, 545427, 0.25))
+    for transform, dropout, parameters, mask in found:
+        settings = {
+            "transform": {"name": transform}, "model": {"name": "cnn", "dropout": dropout},
+            "augment": {"name": "auto", "frequency_mask": mask, "tilt_db": 12.0},
+        }  # fmt: skip
+        write_run(transform, 0, 0.9, settings=settings, parameters=parameters)
+    text = paragraph(tmp_path)
+    assert "(cnn, dropout 0.1036 (cwt) or 0.4459 (fft), " in text
+    assert "216,723 weights (cwt) or 545,427 weights (fft)) was trained" in text
+    assert "augmentation auto, frequency_mask 0.01544 (cwt) or 0.25 (fft), tilt_db 12)" in text
 
 
 def paragraph(root: Path) -> str:
@@ -174,7 +189,7 @@ def test_each_arm_has_its_own_axis_and_window(write_run: Any, tmp_path: Path) ->
     write_run("fft", 0, 0.9, settings=shared | {"image": image, "transform": windows}, n_fft=2048, win_length=1024)
     text = paragraph(tmp_path)
     assert "cwt (rows of scales, signed values, scales [1, 199], wavelet mexh)" in text
-    assert "fft (mel rows from 40.0 to 11025.0 Hz, decibel values, n_fft 2048, win_length 1024)" in text
+    assert "fft (mel rows from 40 to 11025 Hz, decibel values, n_fft 2048, win_length 1024)" in text
 
 
 def test_the_paragraph_says_what_networks_began_with(write_run: Any, tmp_path: Path) -> None:

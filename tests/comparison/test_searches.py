@@ -83,7 +83,7 @@ def test_the_page_tells_what_the_search_found_each_time_it_is_written(sweep: Pat
             ["", "cwt", "fft"],
             ["trials", "30", "30"],
             ["given up or diverged", "10", "10"],
-            ["best trial", "27", "27"],
+            ["best trial", "027", "027"],
             ["its validation loss", "0.123", "0.123"],
             ["model.depth", "4 (59 %)", "4 (59 %)"],
             ["optimizer.lr", "0.00346 (41 %)", "0.00346 (41 %)"],

@@ -17,12 +17,15 @@ import pytest
 
 from audioid.comparison.records import find_runs
 from tests.conftest import Command, write_tones
+from tests.test_program import interrupted
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
 SPACE = ["model.width=4", "model.depth=choice(2,3)", "model.dropout=0.1"]
 PROTOCOL = ["split.folds=3", "split.seed=1", "split.fold=2", "augment=none"]
 TINY = ["trainer.max_epochs=2", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
+
+GO_ON = "Go on with the whole sweep: python train.py resume='sweep'"
 
 
 def searching(folder: Path, *more: str) -> list[str]:
@@ -48,9 +51,12 @@ def test_a_search_ends_in_a_comparison_of_the_best(
         command(*searching(tones, "tune.trials=2", "hydra.sweep.dir=sweep", "optimizer.lr=interval(0.001,0.01)")) == 0
     )
     told = capsys.readouterr().out
-    begun = re.findall(r"^search: trial (\d) of (fft|cwt): (.+)$", told, re.M)
-    ended = re.findall(r"^search: (fft|cwt), [12] of 2 trials; trial (\d): val_loss ([\d.]+); best", told, re.M)
-    assert re.search(r"^best trial +\d +\d$", told, re.M)
+    begun = re.findall(r"^search: trial 00(\d) of (fft|cwt): (.+)$", told, re.M)
+    ended = re.findall(r"^search: (fft|cwt), [12] of 2 trials; trial 00(\d): val_loss ([\d.]+); best", told, re.M)
+    assert re.search(r"^best trial +00\d +00\d$", told, re.M)
+    progress = [line for line in told.splitlines() if line.startswith("sweep: ")]
+    assert [line.partition(" done")[0] for line in progress] == [f"sweep: {n} of 2" for n in range(3)]
+    assert told.index("the best of each is now judged") < told.index(progress[0])  # trials are no runs of the sweep
     assert re.search(r"^(undecided|no difference|\w+ is better)", told, re.M)
     sweep = Path("sweep")
 
@@ -73,6 +79,8 @@ def test_a_search_ends_in_a_comparison_of_the_best(
     for arm, each in found["transforms"].items():
         values = [float(row["val_loss"]) for row in rows if row["transform"] == arm]
         assert each["history"] == [{"state": "complete", "value": pytest.approx(value)} for value in values]
+        assert each["best"]["settings"]["model.depth"] in (2, 3)  # a number, though drawn from a choice
+        assert each["importances"] == {}  # which two trials do not show
     assert "<h2>Search</h2>" in (sweep / "report.html").read_text()
     runs, left_out = find_runs(sweep)
     assert {(run.transform, run.split_seed, run.fold) for run in runs} == {("fft", 1, 2), ("cwt", 1, 2)}
@@ -140,24 +148,24 @@ def test_a_trial_that_falls_behind_is_given_up_and_is_no_failure(
     (sweep / "search" / "search.json").unlink()  # as if the search had not ended, and nothing been judged
     shutil.rmtree(next(sweep.glob("*/metrics.json")).parent)
     study = optuna.load_study(study_name="fft", storage=f"sqlite:///{sweep}/search/trials.sqlite3")
-    for _ in range(6):  # trials that no tiny network comes near to
+    for _ in range(9):  # trials that no tiny network comes near to
         trial = study.ask(study.trials[0].distributions)
         for epoch in range(1, 10):
             trial.report(0.001, epoch)
         study.tell(trial, 0.001)
-    assert command(*begin, "tune.trials=8") == 0
+    assert command(*begin, "tune.trials=11") == 0
     last = table(sweep)[-1]
-    assert (last["trial"], last["state"]) == ("7", "pruned")
+    assert (last["trial"], last["state"]) == ("10", "pruned")
     told = capsys.readouterr().out
     given_up = (
-        rf"^search: fft, 8 of 8 trials; trial 7: given up after {last['epochs']} epochs, val_loss [\d.]+; best 0.001 "
+        rf"search: fft, 11 of 11 trials; trial 010: given up after {last['epochs']} epochs, val_loss [\d.]+; best 0.001"
     )
     assert re.search(given_up, told, re.M)
     assert 3 <= int(last["epochs"]) < 9  # not in the first third
     assert (sweep / "search" / "importance.png").stat().st_size > 1000
-    curves = pd.read_csv(sweep / "trials" / "fft 007" / "curves.csv")
+    curves = pd.read_csv(sweep / "trials" / "fft 010" / "curves.csv")
     assert len(curves) == int(last["epochs"])
-    assert json.loads((sweep / "trials" / "fft 007" / "trial.json").read_text())["state"] == "pruned"
+    assert json.loads((sweep / "trials" / "fft 010" / "trial.json").read_text())["state"] == "pruned"
     runs, left_out = find_runs(sweep)
     assert (len(runs), left_out) == (1, [])
 
@@ -175,7 +183,7 @@ def test_a_trial_that_diverges_is_one_of_the_trials(
     states = {(float(row["optimizer.lr"]), row["state"]) for row in table(Path("sweep"))}
     assert (100.0, "pruned") in states
     assert (0.001, "complete") in states
-    assert re.search(r"^search: fft, \d of 6 trials; trial \d: diverged after \d epochs", capsys.readouterr().out, re.M)
+    assert re.search(r"search: fft, \d of 6 trials; trial 00\d: diverged after \d epochs", capsys.readouterr().out)
 
 
 @pytest.mark.slow
@@ -212,6 +220,35 @@ def test_a_search_that_is_killed_goes_on_to_the_end_of_an_unbroken_one(tmp_path:
     assert all(math.isfinite(float(row["val_loss"])) for row in broken)
 
 
+@pytest.mark.parametrize("module", ["audioid.search.sweep", "audioid.search.trial"])
+def test_ctrl_c_while_a_search_or_its_trial_loads_tells_how_to_go_on(module: str, tones: Path, tmp_path: Path) -> None:
+    chosen = searching(tones, "hydra.sweep.dir=sweep")
+    status, _, errors = interrupted(module, ROOT / "train.py", *chosen, folder=tmp_path)
+    assert (status, errors.splitlines()) == (130, [GO_ON, "Stopped."])
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_trial_tells_to_go_on_with_the_search_and_not_with_the_trial(tones: Path, tmp_path: Path) -> None:
+    # A shell has what it starts in the background ignore this signal, and so its children.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; import sys; from audioid.commands.train import main; sys.exit(main())"
+    chosen = searching(tones, "trainer.max_epochs=60", "hydra.sweep.dir=sweep")
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *chosen],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.search(r"epoch +6/", line):
+                process.send_signal(signal.SIGINT)
+                break
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    stopped, go_on = told.splitlines()[-2:]
+    assert re.fullmatch(r"Stopped in epoch \d+", stopped)
+    assert go_on == GO_ON
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_search(tmp_path: Path) -> None:
     tones = write_tones(tmp_path / "tones")
@@ -219,7 +256,7 @@ def test_two_processes_share_a_search(tmp_path: Path) -> None:
     processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    lines = [re.findall(r"^search: trial (\d) of (fft|cwt):", each, re.M) for each in told]
+    lines = [re.findall(r"^search: trial 00(\d) of (fft|cwt):", each, re.M) for each in told]
     assert sorted(lines[0] + lines[1]) == [(str(number), arm) for number in range(4) for arm in ("cwt", "fft")]
     assert all(lines)
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2

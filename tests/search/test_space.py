@@ -74,7 +74,11 @@ def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
         (["optimizer.momentum=interval(0.1,0.9)"], "optimizer.momentum: not a key of the chosen optimizer"),
         (["transform=fft", "transform.wavelet=mexh,morl"], "transform.wavelet: not a key of the chosen transform"),
         (["optimizer.lr=interval(0.1,1000)"], "optimizer.lr: 1000.0 is out of range"),
-        (["optimizer.lr=tag(log,interval(0.0,0.1))"], r"optimizer.lr=.*: is no space to search"),
+        (["optimizer.lr=tag(log,interval(0.0,0.1))"], r"optimizer.lr=.*: a log scale begins above 0; raise"),
+        (
+            ["optimizer.lr=tag(log,interval(0.01,0.001))"],
+            r"0.001\)\): the first bound is above the second; exchange them$",
+        ),
         (["split.train_per_class=4,8"], "split.train_per_class: cannot be searched"),
         (["trainer.best_by=val_loss,val_accuracy"], "trainer.best_by: cannot be searched"),
         (["split.val_fraction=0"], "split.val_fraction: a search chooses by the validation part"),
@@ -86,6 +90,14 @@ def test_values_of_another_space_are_refused(params: dict[str, object]) -> None:
 def test_a_wrong_space_is_told_before_anything_is_trained(more: list[str], line: str) -> None:
     with pytest.raises(AudioidError, match=line):
         check_command_line([*SEARCH, *more])
+
+
+def test_a_key_of_a_search_is_not_passed_over_where_nothing_is_searched() -> None:
+    for arguments in (["tune.trials=4"], ["experiment=compare", "tune.trials=4"], ["-m", "seed=0,1", "tune.trials=4"]):
+        with pytest.raises(AudioidError, match=r"^tune\.trials: belongs to experiment=tune; add that$"):
+            check_command_line(["data=synthetic", *arguments])
+    check_command_line([*SEARCH, "tune.trials=4"])
+    check_command_line([*SEARCH, "tune.trials=4", "--cfg", "job"])
 
 
 def test_one_value_takes_a_line_out_and_so_does_an_option_without_the_key() -> None:
