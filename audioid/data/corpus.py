@@ -180,6 +180,8 @@ def _near_duplicates_file(index: Index, cache: Path) -> Path:
 
 def _near_duplicates(index: Index, cache: Path) -> NDArray[np.int64]:
     file = _near_duplicates_file(index, cache)
+    with where_allowed(), disk_errors(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
     with held(file.with_suffix(".lock"), "searches for near-duplicates"):
         with suppress(FileNotFoundError, ValueError):
             kept = np.array(json.loads(file.read_text(encoding="utf-8")), dtype=np.int64)

@@ -127,5 +127,5 @@ def test_the_run_says_so(notes: Path, command: Command, capsys: pytest.CaptureFi
     for file in Path("sweep").glob("*/metrics.json"):
         assert json.loads(file.read_text())["frequency_shift"] == 0
     report = Path("sweep/report.md").read_text()
-    assert "augmentation auto (time_stretch 0.5, tilt_db 12" in report
+    assert "augmentation auto, time_stretch 0.5, tilt_db 12" in report
     assert "frequency_shift" not in report
