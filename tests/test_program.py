@@ -1,6 +1,8 @@
 """How commands start, and how they are stopped while they do."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +33,27 @@ def interrupted(module: str, script: Path, *arguments: str, folder: Path) -> tup
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     return done.returncode, done.stdout, done.stderr
+
+
+def stopped_in_the_sixth_epoch(*arguments: str, folder: Path, before: str = "pass") -> tuple[int, str]:
+    """Status and stderr of training that is interrupted there; `before` is a statement that it begins with."""
+    # A shell has what it starts in the background ignore this signal, and so its children.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; {before}; import sys; from audioid.commands.train import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.search(r"epoch +6/", line):
+                process.send_signal(signal.SIGINT)
+                break
+        _, told = process.communicate(timeout=60)
+    return process.returncode, told
 
 
 @pytest.mark.parametrize("module", ["audioid.commands.train", "hydra", "omegaconf", "pytorch_lightning"])

@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from audioid.comparison.records import find_runs
 from audioid.config import check_command_line, compose
 from tests.conftest import RATE, Command, write_tones
+from tests.test_program import stopped_in_the_sixth_epoch
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["trainer.max_epochs=3", "model.width=4", "image.size=32", "data.batch_size=8", "trainer.accelerator=cpu"]
@@ -139,21 +140,10 @@ def test_the_same_seed_gives_the_same_record(tones: Path, command: Command) -> N
 
 def test_a_stopped_run_goes_on_to_the_very_result_of_an_unbroken_one(tones: Path, command: Command) -> None:
     assert command(*on(tones, "hydra.run.dir=whole", "trainer.max_epochs=60")) == 0
-    at_once = (
-        "import sys; from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else it is not kept yet
-    )
-    # A shell has what it starts in the background ignore this signal, and so its children.
-    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{listening}; {at_once}; from audioid.commands.train import main; sys.exit(main())"
-    arguments = [sys.executable, "-u", "-c", code, *on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60")]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if re.search(r"epoch +6/", line):
-                process.send_signal(signal.SIGINT)
-                break
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    at_once = "from audioid.training import callbacks; callbacks.FIRST_AFTER = 0.0"  # else it is not kept yet
+    chosen = on(tones, "hydra.run.dir=stopped", "trainer.max_epochs=60")
+    status, told = stopped_in_the_sixth_epoch(*chosen, folder=Path(), before=at_once)
+    assert status == 130
     assert "; go on with: python train.py resume='" in told
     assert "Traceback" not in told
     assert not Path("stopped/metrics.json").exists()

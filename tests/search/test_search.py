@@ -17,7 +17,7 @@ import pytest
 
 from audioid.comparison.records import find_runs
 from tests.conftest import Command, write_tones
-from tests.test_program import interrupted
+from tests.test_program import interrupted, stopped_in_the_sixth_epoch
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, "-u", str(ROOT / "train.py")]
@@ -229,21 +229,9 @@ def test_ctrl_c_while_a_search_or_its_trial_loads_tells_how_to_go_on(module: str
 
 @pytest.mark.slow
 def test_ctrl_c_in_a_trial_tells_to_go_on_with_the_search_and_not_with_the_trial(tones: Path, tmp_path: Path) -> None:
-    # A shell has what it starts in the background ignore this signal, and so its children.
-    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{listening}; import sys; from audioid.commands.train import main; sys.exit(main())"
     chosen = searching(tones, "trainer.max_epochs=60", "hydra.sweep.dir=sweep")
-    with subprocess.Popen(
-        [sys.executable, "-u", "-c", code, *chosen],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if re.search(r"epoch +6/", line):
-                process.send_signal(signal.SIGINT)
-                break
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    status, told = stopped_in_the_sixth_epoch(*chosen, folder=tmp_path)
+    assert status == 130
     stopped, go_on = told.splitlines()[-2:]
     assert re.fullmatch(r"Stopped in epoch \d+", stopped)
     assert go_on == GO_ON
